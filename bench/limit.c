@@ -1,0 +1,183 @@
+/* The floor: what the kernel alone costs.
+ *
+ * How fast could any server be on this machine? One thread, one epoll set, one
+ * recv and one send of a constant for each request, and nothing of HTTP: the
+ * requests' size is given, so a read that holds several of them is answered by as
+ * many copies in one send, and nobody looks at a byte. What a real server needs
+ * beyond this is its own doing.
+ *
+ *     limit PORT REQUEST_SIZE [close]
+ *
+ * With `close` the first answer ends a connection. A client that does not read its
+ * answers is dropped: the loads read them.
+ */
+#define _GNU_SOURCE /* accept4 */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { READ_SIZE = 16384, EVENTS = 512, BACKLOG = 2048 };
+
+#define HEAD                                                                      \
+    "HTTP/1.1 200 OK\r\nServer: limit\r\nDate: Sun, 22 Nov 2026 16:00:00 GMT\r\n" \
+    "Content-Type: text/plain\r\nContent-Length: 13\r\n"
+#define BODY "\r\nhello, world\n"
+
+static const char stays[] = HEAD BODY, closes[] = HEAD "Connection: close\r\n" BODY;
+
+static struct {
+    int epoll, listener;
+    size_t request_size, response_size;
+    bool close;
+    char *responses; /* as many copies as requests fit into a read, and one */
+    size_t *partial; /* by descriptor: bytes of a request that is not whole yet */
+    size_t descriptors;
+} server;
+
+static void die(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+static void make_responses(void)
+{
+    const char *response = server.close ? closes : stays;
+    size_t size = server.close ? sizeof closes - 1 : sizeof stays - 1;
+    size_t copies = READ_SIZE / server.request_size + 2;
+
+    server.response_size = size;
+    server.responses = malloc(copies * size);
+    if (!server.responses)
+        die("malloc");
+    for (size_t i = 0; i < copies; i++)
+        memcpy(server.responses + i * size, response, size);
+}
+
+static void make_partial(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        die("getrlimit");
+    server.descriptors = limit.rlim_cur;
+    server.partial = calloc(server.descriptors, sizeof *server.partial);
+    if (!server.partial)
+        die("calloc");
+}
+
+static void watch(int fd)
+{
+    struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+
+    if (epoll_ctl(server.epoll, EPOLL_CTL_ADD, fd, &event) < 0)
+        die("epoll_ctl");
+}
+
+static void listen_on(uint16_t port)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port) };
+    int on = 1;
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    server.listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    setsockopt(server.listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    setsockopt(server.listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(server.listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, &on, sizeof on);
+    if (bind(server.listener, (struct sockaddr *)&address, sizeof address) < 0)
+        die("bind");
+    if (listen(server.listener, BACKLOG) < 0)
+        die("listen");
+}
+
+/* How many requests does this read complete? */
+static size_t count_requests(int fd, size_t received)
+{
+    size_t bytes = server.partial[fd] + received;
+
+    server.partial[fd] = bytes % server.request_size;
+    return bytes / server.request_size;
+}
+
+/* False: the connection is over. */
+static bool answer(int fd)
+{
+    static char input[READ_SIZE];
+    ssize_t received = recv(fd, input, sizeof input, 0);
+
+    if (received <= 0)
+        return received < 0 && errno == EAGAIN;
+    size_t count = count_requests(fd, (size_t)received);
+    if (count == 0)
+        return true;
+    size_t size = server.close ? server.response_size : count * server.response_size;
+    return send(fd, server.responses, size, MSG_NOSIGNAL) == (ssize_t)size && !server.close;
+}
+
+/* What is accepted has sent something already (TCP_DEFER_ACCEPT): one that is
+ * closed after its answer never enters the epoll set. */
+static void accept_all(void)
+{
+    int fd;
+
+    while ((fd = accept4(server.listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+        if ((size_t)fd >= server.descriptors)
+            die("accept4: a descriptor above the limit");
+        server.partial[fd] = 0;
+        if (answer(fd))
+            watch(fd);
+        else
+            close(fd);
+    }
+    if (errno != EAGAIN && errno != ECONNABORTED)
+        die("accept4");
+}
+
+static void turn(void)
+{
+    struct epoll_event events[EVENTS];
+    int count = epoll_wait(server.epoll, events, EVENTS, -1);
+
+    if (count < 0 && errno != EINTR)
+        die("epoll_wait");
+    for (int i = 0; i < count; i++) {
+        int fd = events[i].data.fd;
+        if (fd == server.listener)
+            accept_all();
+        else if (!answer(fd))
+            close(fd);
+    }
+}
+
+int main(int argc, char *argv[])
+{
+    long port = argc > 2 ? strtol(argv[1], NULL, 10) : 0;
+    long size = argc > 2 ? strtol(argv[2], NULL, 10) : 0;
+
+    server.close = argc == 4 && strcmp(argv[3], "close") == 0;
+    if (argc < 3 || argc > 4 || (argc == 4 && !server.close) || port < 1 || port > 65535 ||
+        size < 16 || size > READ_SIZE) {
+        fprintf(stderr, "usage: %s PORT REQUEST_SIZE [close]\n", argv[0]);
+        return 2;
+    }
+    server.request_size = (size_t)size;
+    make_responses();
+    make_partial();
+    server.epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (server.epoll < 0)
+        die("epoll_create1");
+    listen_on((uint16_t)port);
+    watch(server.listener);
+    for (;;)
+        turn();
+}

@@ -1,0 +1,92 @@
+"""Resident memory of the server for each connection that it holds.
+
+The clients' sockets live in this process, so their memory is not the server's; what
+the kernel holds for the server's sockets is not in Rss either, and is about the
+same for every server.
+"""
+
+import client
+import servers
+import table
+
+WARM = 64  # connections that are made, used and closed before the first reading
+
+
+class HoldError(Exception):
+    pass
+
+
+def _warm(server):
+    connections = [client.connect(server.port) for _ in range(WARM)]
+    for connection in connections:
+        client.ask(connection, server.port)
+    client.close_all(connections)
+    server.settle()
+
+
+def _check_held(server, connections):
+    """What was measured must be what is claimed: all open, and none with an answer."""
+    held = server.sockets()
+    if held < len(connections):
+        raise HoldError(f"{server.name} holds {held} sockets, not {len(connections)}")
+    readable = client.count_readable(connections)
+    if readable:
+        raise HoldError(f"{server.name} answered or closed {readable} connections meanwhile")
+
+
+def _per_connection(server, base, connections):
+    server.settle()
+    _check_held(server, connections)
+    return (server.resident_bytes() - base) / len(connections)
+
+
+def measure_idle(bench, name, count):
+    """Bytes per idle keep-alive connection: each has been used once, one after the other; then
+    again after all have asked at the same moment, which shows what a peak leaves behind."""
+    connections = []
+    try:
+        with servers.Server(bench, name) as server:
+            _warm(server)
+            base = server.resident_bytes()
+            for _ in range(count):
+                connections.append(client.connect(server.port))
+                client.ask(connections[-1], server.port)
+            idle = _per_connection(server, base, connections)
+            for connection in connections:
+                connection.sendall(client.request_text(server.port))
+            for connection in connections:
+                client.read_responses(connection)
+            return {"base": base, "idle": idle,
+                    "idle_after_peak": _per_connection(server, base, connections)}
+    finally:
+        client.close_all(connections)
+
+
+def measure_long_polls(bench, count):
+    """Bytes per parked long poll of cress: the board is empty, so all of them wait."""
+    connections = []
+    try:
+        with servers.Server(bench, "cress", app="longpoll",
+                            options=["--request-timeout", "0"]) as server:
+            server.settle()
+            base = server.resident_bytes()
+            for _ in range(count):
+                connections.append(client.connect(server.port))
+                connections[-1].sendall(client.request_text(server.port, "/?seen=0"))
+            return {"base": base, "long_poll": _per_connection(server, base, connections)}
+    finally:
+        client.close_all(connections)
+
+
+def run(bench, names, count):
+    print(f"\nresident bytes of the server per connection, {count:,} connections", flush=True)
+    results = {name: measure_idle(bench, name, count) for name in names}
+    if "cress" in names:
+        results["cress"].update(measure_long_polls(bench, count))
+    rows = [["", "KiB before", "idle", "idle, after all asked at once", "parked long poll"]]
+    for name, result in results.items():
+        cells = [f"{result[key]:,.0f}" if key in result else ""
+                 for key in ("idle", "idle_after_peak", "long_poll")]
+        rows.append([name, f"{result['base'] / 1024:,.0f}", *cells])
+    table.show(rows)
+    return results

@@ -1,0 +1,73 @@
+# How everything of ours is compiled. cress_flags is linked privately by every
+# target of the project; nothing of it reaches those who use the library.
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Release or Debug" FORCE)
+endif()
+# Assertions stay: they cost little and turn a wrong state into a report.
+set(CMAKE_C_FLAGS_RELEASE "-O2 -g")
+set(CMAKE_C_FLAGS_DEBUG "-O1 -g")
+
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+include(CheckPIESupported)
+check_pie_supported(LANGUAGES C)
+
+add_library(cress_flags INTERFACE)
+target_compile_options(cress_flags INTERFACE
+  -fstack-clash-protection
+  -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes)
+target_link_options(cress_flags INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,--as-needed)
+
+if(CMAKE_BUILD_TYPE STREQUAL "Debug" OR CRESS_SANITIZE)
+  target_compile_options(cress_flags INTERFACE -fno-omit-frame-pointer)
+endif()
+if(CRESS_WERROR)
+  target_compile_options(cress_flags INTERFACE -Werror)
+endif()
+if(CRESS_COVERAGE)
+  target_compile_options(cress_flags INTERFACE --coverage -fprofile-update=atomic)
+  target_link_options(cress_flags INTERFACE --coverage)
+endif()
+
+set(sanitize ${CRESS_SANITIZE})
+if(CRESS_FUZZ)
+  if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
+    message(FATAL_ERROR "CRESS_FUZZ needs clang: configure with -DCMAKE_C_COMPILER=clang")
+  endif()
+  string(JOIN "," fuzzed fuzzer-no-link ${sanitize})
+  set(sanitize ${fuzzed})
+endif()
+if(sanitize)
+  target_compile_options(cress_flags INTERFACE -fsanitize=${sanitize} -fno-sanitize-recover=all)
+  target_link_options(cress_flags INTERFACE -fsanitize=${sanitize})
+endif()
+
+# What is inside the library only: nothing leaves it but what says CRESS_API.
+add_library(cress_library_flags INTERFACE)
+target_link_libraries(cress_library_flags INTERFACE cress_flags)
+target_compile_options(cress_library_flags INTERFACE
+  -fvisibility=hidden -fno-semantic-interposition -ftls-model=initial-exec)
+
+# One layer: the sources of this folder. Whoever links it sees its include/
+# folder and those of the layers below, never its private headers.
+function(cress_layer name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "EXCEPT;BELOW;PRIVATE")
+  file(GLOB sources CONFIGURE_DEPENDS *.c)
+  foreach(source IN LISTS arg_EXCEPT)
+    list(REMOVE_ITEM sources ${CMAKE_CURRENT_SOURCE_DIR}/${source})
+  endforeach()
+  if(NOT sources)
+    file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/empty.c CONTENT "typedef int empty;\n")
+    set(sources ${CMAKE_CURRENT_BINARY_DIR}/empty.c)
+  endif()
+  add_library(${name} OBJECT ${sources})
+  target_include_directories(${name}
+    PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/include
+    PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+  target_link_libraries(${name} PUBLIC ${arg_BELOW} PRIVATE ${arg_PRIVATE} cress_library_flags)
+  file(GLOB headers CONFIGURE_DEPENDS include/cress/*.h)
+  install(FILES ${headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cress)
+endfunction()

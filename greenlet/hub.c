@@ -1,0 +1,667 @@
+/* The scheduler: who runs next, and when to look at the world.
+ *
+ * One FIFO holds what is ready: greenlets, and calls to make in the hub. A greenlet that
+ * waits takes the next greenlet off it and switches there directly; one that ends
+ * gives the next its own stack, if that one has none yet, and no switch happens at all: a
+ * batch of requests that need no waiting runs on one warm stack. Only when the queue is
+ * empty, its head is a call, or the world has not been looked at for a while does control
+ * go to the hub's own context, which is the thread's stack and runs this loop:
+ *
+ *     poll descriptors, signals and deadlines (blocking only if nothing is ready);
+ *     run what is ready
+ *
+ * "A while" is counted in slices of switches, after each of which the clock is read,
+ * since reading it at every switch would cost more than the switch.
+ *
+ * With a virtual clock, time is a number that jumps to the earliest deadline when
+ * nothing is ready and no descriptor is.
+ */
+#define _GNU_SOURCE
+#include "hub.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    SLICE = 16,              /* switches between two looks at the clock */
+    VIRTUAL_SLICES = 8,      /* slices between two polls under the virtual clock */
+    PATIENCE = 1000,         /* failed waits in a row before a greenlet is named */
+    LAST_PATIENCE = 1000000, /* and, when the hub ends, before that is held for a bug */
+};
+static const cress_seconds POLL_INTERVAL = 0.0005, TRIM_INTERVAL = 1.0;
+
+#if defined(CRESS_ASAN) || defined(CRESS_TSAN)
+static const size_t DEFAULT_STACK = 256 * 1024; /* instrumented frames are larger */
+#else
+static const size_t DEFAULT_STACK = 64 * 1024;
+#endif
+static const size_t LEAST_STACK = 16 * 1024;
+
+_Thread_local struct hub *hub_current;
+
+static cress_seconds clock_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (cress_seconds)now.tv_sec + (cress_seconds)now.tv_nsec * 1e-9;
+}
+
+/* ---- the ready queue --------------------------------------------------------- */
+
+static void append(struct hub *hub, struct task *task)
+{
+    task->next = NULL;
+    *hub->ready_last = task;
+    hub->ready_last = &task->next;
+}
+
+static struct task *take_first(struct hub *hub)
+{
+    struct task *task = hub->ready_first;
+
+    hub->ready_first = task->next;
+    if (!hub->ready_first)
+        hub->ready_last = &hub->ready_first;
+    return task;
+}
+
+void hub_call(struct hub *hub, struct task *task)
+{
+    assert(task->run);
+    append(hub, task);
+}
+
+void hub_ready(struct hub *hub, cress_greenlet *g)
+{
+    append(hub, &g->task);
+}
+
+void hub_wake(cress_greenlet *g, int error)
+{
+    if (!g->parked)
+        return;
+    g->parked = false;
+    g->wake_error = error;
+    if (g->timer != HEAP_NONE)
+        heap_remove(&g->hub->timers, g);
+    append(g->hub, &g->task);
+}
+
+/* ---- switching ---------------------------------------------------------------- */
+
+/* A slice is used up: is it time to look at the descriptors? */
+static bool poll_is_due(struct hub *hub)
+{
+    hub->budget = SLICE;
+    if (hub->virtual_clock)
+        return ++hub->slices >= VIRTUAL_SLICES;
+    return clock_now() - hub->polled_at > POLL_INTERVAL;
+}
+
+/* The greenlet to go to; NULL: the hub's turn. */
+static cress_greenlet *next_greenlet(struct hub *hub)
+{
+    struct task *task = hub->ready_first;
+
+    if (!task || task->run)
+        return NULL;
+    if (hub->budget-- == 0 && poll_is_due(hub)) {
+        hub->budget = 0;
+        return NULL;
+    }
+    return (cress_greenlet *)take_first(hub);
+}
+
+static void greenlet_entry(transfer_t transfer);
+
+/* Gives g a stack to begin on. Without one it has to wait for somebody else's, and
+ * fails if there is nobody. */
+static bool give_stack(struct hub *hub, cress_greenlet *g)
+{
+    g->stack = stack_take(&hub->stacks);
+    if (!g->stack) {
+        if (hub->stacks.count > 0) {
+            append(hub, &g->task);
+        } else {
+            g->error = ENOMEM;
+            greenlet_end(g, NULL);
+        }
+        return false;
+    }
+    context_make(&g->context, &g->stack->extent, greenlet_entry);
+    return true;
+}
+
+/* The context to go to for `next`, which becomes the running one. */
+static struct context *enter(struct hub *hub, cress_greenlet *next)
+{
+    hub->stats.switches++;
+    if (next && !next->stack && !give_stack(hub, next))
+        next = NULL;
+    hub->current = next;
+    return next ? &next->context : &hub->context;
+}
+
+/* The running greenlet gives up the processor, until somebody has appended it. */
+static void switch_away(struct hub *hub, cress_greenlet *self)
+{
+    int saved = errno;
+    cress_greenlet *next = next_greenlet(hub);
+
+    if (next == self)
+        return;
+    context_switch(&self->context, enter(hub, next));
+    errno = saved;
+}
+
+/* A stack's first frame: runs greenlets one after the other while the next one that
+ * is ready needs a stack, then leaves. */
+static void greenlet_entry(transfer_t transfer)
+{
+    __asm__ volatile(".cfi_undefined rip");
+    context_arrive(transfer, NULL);
+    struct hub *hub = hub_current;
+    for (;;) {
+        cress_greenlet *self = hub->current;
+        struct stack *stack = self->stack;
+        greenlet_run(self);
+        cress_greenlet *next = next_greenlet(hub);
+        if (!next || next->stack) {
+            stack_give(&hub->stacks, stack);
+            context_leave(enter(hub, next));
+        }
+        next->stack = stack;
+        hub->current = next;
+    }
+}
+
+/* ---- waiting -------------------------------------------------------------------- */
+
+bool hub_kill_reaches(const cress_greenlet *g)
+{
+    for (const cress_timeout *t = g->timeouts; t; t = t->outer)
+        if (t->shields)
+            return false;
+    return true;
+}
+
+/* Marks what has passed among the limits that g sees. */
+static bool expire_limits(cress_greenlet *g)
+{
+    bool expired = false;
+
+    for (cress_timeout *t = g->timeouts; t; t = t->shields ? NULL : t->outer) {
+        if (t->deadline <= g->hub->now)
+            t->expired = true;
+        expired |= t->expired;
+    }
+    return expired;
+}
+
+static cress_seconds earliest_limit(const cress_greenlet *g, cress_seconds deadline)
+{
+    for (const cress_timeout *t = g->timeouts; t; t = t->shields ? NULL : t->outer)
+        if (t->deadline < deadline)
+            deadline = t->deadline;
+    return deadline;
+}
+
+static void yield_unchecked(struct hub *hub, cress_greenlet *self)
+{
+    append(hub, &self->task);
+    switch_away(hub, self);
+}
+
+/* A greenlet that goes on waiting after its waits have begun to fail would spin: it
+ * is named, and lets the others run each time. When the hub ends, one that never does
+ * would hang the program: that is stopped. */
+static void meet_stubborn(struct hub *hub, cress_greenlet *g)
+{
+    char name[64];
+
+    if (g->failed_waits == PATIENCE)
+        fprintf(stderr, "cress: greenlet %s goes on although %u of its waits have failed (%s)\n",
+                cress_name(g, name, sizeof name), g->failed_waits,
+                g->cancelled ? "it was killed" : "its limit passed");
+    if (g->failed_waits >= LAST_PATIENCE && hub->ended) {
+        fprintf(stderr, "cress: greenlet %s does not end although the hub does: aborting\n",
+                cress_name(g, name, sizeof name));
+        abort();
+    }
+    if (g->failed_waits >= PATIENCE)
+        yield_unchecked(hub, g);
+}
+
+static int fail_wait(cress_greenlet *g, int error)
+{
+    g->failed_waits++;
+    if (g->failed_waits >= PATIENCE)
+        meet_stubborn(g->hub, g);
+    errno = error;
+    return -1;
+}
+
+static int check_limits(cress_greenlet *g)
+{
+    bool expired = expire_limits(g);
+
+    if (g->cancelled && hub_kill_reaches(g)) {
+        g->killed = true;
+        return fail_wait(g, ECANCELED);
+    }
+    return expired ? fail_wait(g, ETIMEDOUT) : 0;
+}
+
+int hub_check(void)
+{
+    cress_greenlet *g = hub_current ? hub_current->current : NULL;
+
+    if (!g) {
+        errno = EPERM;
+        return -1;
+    }
+    if (!g->cancelled && !g->timeouts)
+        return 0;
+    return check_limits(g);
+}
+
+int cress_check(void)
+{
+    return hub_check();
+}
+
+/* After a wait that was ended by `error`. */
+static int finish_wait(cress_greenlet *g, int error)
+{
+    if (error == 0) {
+        g->failed_waits = 0;
+        return 0;
+    }
+    if (error == ECANCELED)
+        g->killed = true;
+    if (error == ETIMEDOUT)
+        expire_limits(g);
+    errno = error;
+    return -1;
+}
+
+int hub_wait(cress_seconds deadline, const char *what, const void *object)
+{
+    struct hub *hub = hub_current;
+
+    if (hub_check() < 0)
+        return -1;
+    cress_greenlet *g = hub->current;
+    if (deadline <= hub->now) {
+        errno = ETIMEDOUT;
+        return -1;
+    }
+    if (hub->deadlocked && g == hub->main && hub_kill_reaches(g))
+        return fail_wait(g, EDEADLK);
+    deadline = earliest_limit(g, deadline);
+    if (deadline < CRESS_FOREVER)
+        heap_add(&hub->timers, g, deadline);
+    if (g->hooks && g->hooks->before_wait)
+        g->hooks->before_wait(g->hooks_arg);
+    g->what = what;
+    g->object = object;
+    g->parked = true;
+    switch_away(hub, g);
+    return finish_wait(g, g->wake_error);
+}
+
+int hub_yield(void)
+{
+    if (hub_check() < 0)
+        return -1;
+    struct hub *hub = hub_current;
+    cress_greenlet *g = hub->current;
+    if (g->hooks && g->hooks->before_wait)
+        g->hooks->before_wait(g->hooks_arg);
+    g->what = "its turn";
+    yield_unchecked(hub, g);
+    return hub_check();
+}
+
+int cress_sleep(cress_seconds span)
+{
+    if (span <= 0)
+        return hub_yield();
+    if (hub_check() < 0)
+        return -1;
+    cress_seconds deadline = hub_deadline(span);
+    if (hub_wait(deadline, "sleep until", NULL) == 0)
+        return 0;
+    if (errno != ETIMEDOUT)
+        return -1;
+    return hub_check();
+}
+
+/* ---- the loop -------------------------------------------------------------------- */
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void)loop, (void)timer, (void)revents; /* it only ends the loop's sleep */
+}
+
+static void expire(struct hub *hub)
+{
+    while (heap_first(&hub->timers) <= hub->now) {
+        cress_greenlet *g = hub->timers.entries[0].greenlet;
+        if (g->state == GREENLET_NEW) {
+            heap_remove(&hub->timers, g);
+            append(hub, &g->task);
+        } else {
+            hub_wake(g, ETIMEDOUT);
+        }
+    }
+}
+
+static void look_at_descriptors(struct hub *hub, int flags)
+{
+    hub->stats.polls++;
+    ev_run(hub->loop, flags);
+}
+
+/* Nothing is ready, nothing is armed, no deadline stands: nothing will ever happen. */
+static void deadlock(struct hub *hub)
+{
+    fprintf(stderr, "cress: would block for ever: nothing is ready and nothing is awaited from"
+                    " outside\n");
+    hub_report(hub, stderr);
+    if (hub->ended || !hub->main->parked || (hub->deadlocked && !hub_kill_reaches(hub->main)))
+        abort(); /* nobody is left to tell */
+    hub->deadlocked = true;
+    hub_wake(hub->main, EDEADLK);
+}
+
+static void poll_virtual(struct hub *hub)
+{
+    if (hub->armed)
+        look_at_descriptors(hub, EVRUN_NOWAIT);
+    if (hub->ready_first)
+        return;
+    if (hub->timers.count)
+        hub->now = heap_first(&hub->timers);
+    else if (hub->armed)
+        look_at_descriptors(hub, EVRUN_ONCE);
+    else
+        deadlock(hub);
+}
+
+static void set_timer(struct hub *hub, cress_seconds deadline)
+{
+    if (deadline == hub->timer_deadline && ev_is_active(&hub->timer))
+        return;
+    ev_timer_stop(hub->loop, &hub->timer);
+    hub->timer_deadline = deadline;
+    if (deadline == CRESS_FOREVER)
+        return;
+    ev_timer_set(&hub->timer, deadline - clock_now(), 0);
+    ev_timer_start(hub->loop, &hub->timer);
+}
+
+/* Sleeps until something happens; wakes up once more to give stacks back. */
+static void poll_blocking(struct hub *hub)
+{
+    cress_seconds deadline = heap_first(&hub->timers);
+
+    if (deadline == CRESS_FOREVER && !hub->armed) {
+        deadlock(hub);
+        return;
+    }
+    if (stack_cache_excess(&hub->stacks) && deadline > hub->trimmed_at + TRIM_INTERVAL)
+        deadline = hub->now + TRIM_INTERVAL;
+    set_timer(hub, deadline);
+    look_at_descriptors(hub, EVRUN_ONCE);
+}
+
+static void trim_stacks(struct hub *hub)
+{
+    if (hub->now - hub->trimmed_at < TRIM_INTERVAL)
+        return;
+    hub->trimmed_at = hub->now;
+    stack_cache_trim(&hub->stacks);
+}
+
+static void poll_real(struct hub *hub)
+{
+    if (!hub->ready_first && heap_first(&hub->timers) > hub->now)
+        poll_blocking(hub);
+    else if (hub->armed)
+        look_at_descriptors(hub, EVRUN_NOWAIT);
+    hub->now = hub->polled_at = clock_now();
+    if (stack_cache_excess(&hub->stacks))
+        trim_stacks(hub);
+}
+
+static void run_greenlet(struct hub *hub, cress_greenlet *g)
+{
+    struct context *to = enter(hub, g);
+
+    if (to != &hub->context) /* else there was no stack for it */
+        context_switch(&hub->context, to);
+}
+
+static void run_ready(struct hub *hub)
+{
+    hub->budget = SLICE;
+    hub->slices = 0;
+    while (hub->ready_first) {
+        if (hub->budget-- == 0 && poll_is_due(hub))
+            return;
+        struct task *task = take_first(hub);
+        if (task->run)
+            task->run(task);
+        else
+            run_greenlet(hub, (cress_greenlet *)task);
+    }
+}
+
+static void loop(struct hub *hub)
+{
+    while (hub->greenlets || hub->ready_first) {
+        if (hub->virtual_clock)
+            poll_virtual(hub);
+        else
+            poll_real(hub);
+        expire(hub);
+        run_ready(hub);
+    }
+}
+
+/* ---- a hub's life ------------------------------------------------------------------ */
+
+static bool clock_is_virtual(const cress_hub_options *options)
+{
+    const char *wanted = getenv("CRESS_CLOCK");
+
+    return options->virtual_clock || (wanted && strcmp(wanted, "virtual") == 0);
+}
+
+static size_t stack_size(const cress_hub_options *options)
+{
+    if (!options->stack_size)
+        return DEFAULT_STACK;
+    return options->stack_size < LEAST_STACK ? LEAST_STACK : options->stack_size;
+}
+
+/* Where this thread's own stack lies: AddressSanitizer wants to know. */
+static void find_thread_stack(struct context_stack *stack)
+{
+    pthread_attr_t attributes;
+    void *bottom;
+
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return;
+    if (pthread_attr_getstack(&attributes, &bottom, &stack->size) == 0)
+        stack->bottom = bottom;
+    pthread_attr_destroy(&attributes);
+}
+
+static int start(struct hub *hub, const cress_hub_options *options)
+{
+    hub->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+    if (!hub->loop) {
+        errno = EMFILE;
+        return -1;
+    }
+    if (stack_watch_overflow() < 0)
+        return -1;
+    ev_timer_init(&hub->timer, on_timer, 0, 0);
+    hub->timer_deadline = CRESS_FOREVER;
+    hub->ready_last = &hub->ready_first;
+    hub->virtual_clock = clock_is_virtual(options);
+    hub->now = hub->virtual_clock ? 0 : clock_now();
+    hub->polled_at = hub->trimmed_at = hub->now;
+    stack_cache_init(&hub->stacks, stack_size(options), options->guard_by_mprotect);
+    find_thread_stack(&hub->thread_stack);
+    context_adopt_thread(&hub->context, &hub->thread_stack);
+    return 0;
+}
+
+static void finish(struct hub *hub)
+{
+    signal_forget_all(hub);
+    io_forget_all(hub);
+    heap_finish(&hub->timers);
+    stack_cache_finish(&hub->stacks);
+    stack_unwatch_overflow();
+    while (hub->unused) {
+        cress_greenlet *g = hub->unused;
+        hub->unused = g->next;
+        free(g);
+    }
+    if (hub->loop)
+        ev_loop_destroy(hub->loop);
+}
+
+/* The first greenlet has ended: the others shall. */
+static void end_others(cress_greenlet *main, void *arg)
+{
+    struct hub *hub = arg;
+
+    (void)main;
+    hub->ended = true;
+    for (cress_greenlet *g = hub->greenlets; g; g = g->next)
+        cress_cancel(g);
+}
+
+static int run_first(struct hub *hub, cress_fn *fn, void *arg)
+{
+    hub->main = cress_spawn(fn, arg);
+    if (!hub->main)
+        return -1;
+    cress_set_name(hub->main, "main");
+    if (cress_link(hub->main, end_others, hub) < 0) {
+        cress_cancel(hub->main);
+        loop(hub);
+        cress_release(hub->main);
+        errno = ENOMEM;
+        return -1;
+    }
+    loop(hub);
+    int error = cress_error(hub->main);
+    cress_release(hub->main);
+    errno = error;
+    return error ? -1 : 0;
+}
+
+int cress_run_with(const cress_hub_options *options, cress_fn *fn, void *arg)
+{
+    struct hub hub = { 0 };
+    int result = -1;
+
+    if (hub_current) {
+        errno = EBUSY;
+        return -1;
+    }
+    if (start(&hub, options) == 0) {
+        hub_current = &hub;
+        result = run_first(&hub, fn, arg);
+        int saved = errno;
+        finish(&hub);
+        hub_current = NULL;
+        errno = saved;
+    } else {
+        int saved = errno;
+        finish(&hub);
+        errno = saved;
+    }
+    return result;
+}
+
+int cress_run(cress_fn *fn, void *arg)
+{
+    return cress_run_with(&(cress_hub_options){ 0 }, fn, arg);
+}
+
+bool cress_running(void)
+{
+    return hub_current && hub_current->current;
+}
+
+cress_seconds cress_now(void)
+{
+    return hub_current ? hub_current->now : clock_now();
+}
+
+/* ---- seeing inside ------------------------------------------------------------------- */
+
+static void describe_wait(const cress_greenlet *g, FILE *out)
+{
+    cress_seconds limit = earliest_limit(g, CRESS_FOREVER);
+
+    if (g->timer != HEAP_NONE)
+        limit = g->hub->timers.entries[g->timer].deadline;
+    if (g->object)
+        fprintf(out, "waits on %s %p", g->what, g->object);
+    else
+        fprintf(out, "waits on %s", g->what);
+    if (limit < CRESS_FOREVER)
+        fprintf(out, ", for %.3f s at most", limit > g->hub->now ? limit - g->hub->now : 0.0);
+}
+
+static void describe_greenlet(const cress_greenlet *g, FILE *out)
+{
+    char name[64];
+
+    fprintf(out, "  %s: ", cress_name(g, name, sizeof name));
+    if (g->state == GREENLET_NEW)
+        fputs("not started", out);
+    else if (g->state == GREENLET_RESTING && g->parked)
+        fputs("rests", out);
+    else if (g->parked)
+        describe_wait(g, out);
+    else
+        fputs(g == g->hub->current ? "runs" : "is ready", out);
+    fputs(g->cancelled ? " (being killed)\n" : "\n", out);
+}
+
+void hub_report(struct hub *hub, FILE *out)
+{
+    for (const cress_greenlet *g = hub->greenlets; g; g = g->next)
+        describe_greenlet(g, out);
+}
+
+void cress_print_greenlets(FILE *out)
+{
+    if (hub_current)
+        hub_report(hub_current, out);
+}
+
+void cress_get_hub_stats(cress_hub_stats *ret_stats)
+{
+    *ret_stats = (cress_hub_stats){ 0 };
+    if (!hub_current)
+        return;
+    *ret_stats = hub_current->stats;
+    ret_stats->stacks = hub_current->stacks.count;
+    ret_stats->stacks_cached = hub_current->stacks.free_count + hub_current->stacks.cold_count;
+}

@@ -1,0 +1,183 @@
+/* The scheduler, as the rest of this folder sees it.
+ *
+ * Two verbs carry every primitive: hub_wait parks the running greenlet until
+ * somebody wakes it, a deadline passes or it is killed; hub_wake appends a parked
+ * one to the ready queue. See hub.c for how switching and polling go.
+ */
+#ifndef CRESS_HUB_PRIVATE_H
+#define CRESS_HUB_PRIVATE_H
+
+#include "context.h"
+#include "heap.h"
+#include "stack.h"
+#include "waiter.h"
+
+#include <cress/greenlet.h>
+#include <cress/hub.h>
+#include <cress/timeout.h>
+#include <cress/watch.h>
+
+/* libev, as Debian builds it: each watcher and the loop are plain structs. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wstrict-aliasing"
+#include <ev.h>
+#pragma GCC diagnostic pop
+
+/* Something in the ready queue: a greenlet to switch to, or, with `run`, a call
+ * to make in the hub's own context (it must not wait). */
+struct task {
+    struct task *next;
+    void (*run)(struct task *task);
+};
+
+enum greenlet_state {
+    GREENLET_NEW,     /* spawned, waits in the ready queue or for its delay */
+    GREENLET_RUNNING, /* has frames on a stack: running, ready or parked */
+    GREENLET_RESTING, /* between two calls of its function: no stack */
+    GREENLET_ENDED,
+};
+
+struct link {
+    struct task task;
+    struct link *next;
+    cress_link_fn *fn;
+    void *arg;
+    cress_greenlet *greenlet;
+};
+
+struct local_value {
+    struct local_value *next; /* set before this one */
+    const struct cress_local *key;
+    void *value;
+};
+
+struct cress_greenlet {
+    struct task task; /* first: a task without `run` is the greenlet */
+    struct hub *hub;
+    struct stack *stack;    /* NULL: new, resting or ended */
+    struct context context; /* where to go on, while parked */
+
+    cress_fn *fn;
+    void *arg;
+    void *value;
+    int error; /* by which it ended */
+    unsigned references;
+    uint8_t state; /* enum greenlet_state */
+    bool cancelled; /* asked to end */
+    bool killed;    /* and a wait told it so */
+    bool parked;    /* in hub_wait, or resting, and not woken yet */
+    bool rests;     /* its function returned cress_rest */
+    int wake_error; /* what the wait that was just ended returns */
+
+    cress_timeout *timeouts; /* innermost first */
+    size_t timer;            /* its place in the hub's heap; HEAP_NONE: not armed */
+    const char *what;        /* what it waits on, for reports */
+    const void *object;
+
+    cress_waitable done; /* ready: ended */
+    struct link *links;
+    struct local_value *locals;
+    const cress_greenlet_hooks *hooks;
+    void *hooks_arg;
+    cress_watch *rest_watch;
+    char *name;
+    uint64_t id;
+    unsigned failed_waits;            /* since it was killed: who ignores it is named */
+    cress_greenlet *previous, *next;  /* all of the hub, oldest first */
+};
+
+struct fd_wait;
+struct signal_watch;
+
+struct hub {
+    struct ev_loop *loop;
+    struct context context; /* the thread's own stack, where the loop runs */
+    cress_greenlet *current;
+    struct task *ready_first, **ready_last;
+    cress_seconds now;
+    unsigned budget; /* switches until the hub looks at the clock and the descriptors */
+    size_t armed;    /* watchers that could wake somebody: descriptors, signals */
+
+    struct heap timers;
+    struct stack_cache stacks;
+    cress_greenlet *greenlets, *greenlets_last;
+    cress_greenlet *main;
+    struct fd_wait **fd_waits; /* by descriptor: who waits on it (io.c) */
+    size_t fd_count;
+    struct signal_watch *signals;
+    bool virtual_clock;
+    bool ended;      /* the first greenlet has returned: all others are being killed */
+    bool deadlocked; /* the first greenlet's waits fail with EDEADLK */
+    uint64_t last_id;
+    cress_hub_stats stats;
+    struct ev_timer timer;
+    cress_seconds timer_deadline; /* what it is set to */
+    cress_seconds polled_at, trimmed_at;
+    unsigned slices; /* of the budget since the last poll: the virtual clock's measure */
+    cress_greenlet *unused; /* records for reuse */
+    size_t unused_count;
+    struct context_stack thread_stack;
+};
+
+/* This thread's hub; NULL outside. */
+extern _Thread_local struct hub *hub_current __attribute__((tls_model("initial-exec")));
+
+/* The absolute time of a timeout, on hub_current->now's clock. */
+static inline cress_seconds hub_deadline(cress_seconds timeout)
+{
+    return hub_current->now + timeout;
+}
+
+/* [waits] Parks the running greenlet: 0 when it is woken with 0; -1 with the error
+ * that it was woken with, ETIMEDOUT (the deadline or an open timeout) or ECANCELED.
+ * A deadline that has passed already fails without parking. Call it as the last step,
+ * after standing in line; on failure step out of line. EDEADLK: see cress_run. */
+int hub_wait(cress_seconds deadline, const char *what, const void *object);
+/* The check that every waiting call begins with, also one that would not have to
+ * wait: 0, or -1 with ECANCELED or ETIMEDOUT. (EPERM: not in a greenlet.) */
+int hub_check(void);
+/* Makes g ready, if it is parked and nobody did so before. */
+void hub_wake(cress_greenlet *g, int error);
+/* [waits] Appends the caller and lets the others run. */
+int hub_yield(void);
+/* Appends a call to the ready queue. */
+void hub_call(struct hub *hub, struct task *task);
+/* Appends a greenlet that is new to the ready queue. */
+void hub_ready(struct hub *hub, cress_greenlet *g);
+/* Does no open shield hide a kill from g? */
+bool hub_kill_reaches(const cress_greenlet *g);
+
+/* greenlet.c, for the hub: run its function once, to its end or its rest; and a new
+ * one's end without having run. */
+void greenlet_run(cress_greenlet *g);
+void greenlet_end(cress_greenlet *g, void *value);
+/* signal.c: all of a hub's handlers go. */
+void signal_forget_all(struct hub *hub);
+/* io.c: the table of who waits on which descriptor goes. */
+void io_forget_all(struct hub *hub);
+/* local.c: finishes the running greenlet's values. */
+void local_finish_all(cress_greenlet *g);
+/* hub.c: what every greenlet waits on, a line each. */
+void hub_report(struct hub *hub, FILE *out);
+/* watch.c */
+void watch_rest(cress_greenlet *g);
+
+/* Each watcher that is started and could wake somebody is counted, so that the hub
+ * can tell waiting from being stuck. */
+static inline void hub_io_start(struct hub *hub, struct ev_io *io)
+{
+    if (!ev_is_active(io)) {
+        ev_io_start(hub->loop, io);
+        hub->armed++;
+    }
+}
+
+static inline void hub_io_stop(struct hub *hub, struct ev_io *io)
+{
+    if (ev_is_active(io)) {
+        ev_io_stop(hub->loop, io);
+        hub->armed--;
+    }
+}
+
+#endif

@@ -1,0 +1,36 @@
+/* <cress/timeout.h>: limits over everything that a greenlet does, until closed.
+ *
+ * A timeout is a node on the caller's stack, nested in the one opened before it.
+ * While it is open no waiting call of this greenlet goes on past its deadline:
+ * the call fails with ETIMEDOUT, and so does every later one until the timeout is
+ * closed. Opening and closing touches no event loop and allocates nothing.
+ * Timeouts are closed in reverse order, before the function returns that holds
+ * them: one left open is our caller's bug and is caught by an assertion.
+ *
+ * gevent: gevent.Timeout, with Timeout(s):, with_timeout.
+ */
+#ifndef CRESS_TIMEOUT_H
+#define CRESS_TIMEOUT_H
+
+#include <cress/hub.h>
+
+typedef struct cress_timeout {
+    cress_seconds deadline;      /* on cress_now's clock */
+    struct cress_timeout *outer; /* the one this is nested in */
+    bool expired, shields;
+} cress_timeout;
+
+CRESS_API void cress_timeout_start(cress_timeout *t, cress_seconds span);
+/* Also hides outer limits and a kill: for cleanup that must wait, such as a TLS
+ * goodbye. */
+CRESS_API void cress_timeout_start_shielded(cress_timeout *t, cress_seconds span);
+/* Did this limit, not an outer one, end a wait or pass by now? Also after close. */
+CRESS_API bool cress_timeout_expired(const cress_timeout *t);
+CRESS_API void cress_timeout_close(cress_timeout *t);
+
+/* [waits] Runs fn(arg) under a limit: its result, or timeout_value when the limit
+ * ended it. gevent: with_timeout. */
+CRESS_API void *cress_with_timeout(cress_seconds span, cress_fn *fn, void *arg,
+                                   void *timeout_value);
+
+#endif

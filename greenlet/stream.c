@@ -1,0 +1,145 @@
+/* Streams over sockets. */
+#include "hub.h"
+
+#include <cress/io.h>
+#include <cress/stream.h>
+
+#include <errno.h>
+#include <sys/sendfile.h>
+
+static cress_socket_stream *socket_of(cress_stream *s)
+{
+    return (cress_socket_stream *)s;
+}
+
+static int fd_of(cress_stream *s)
+{
+    return cress_watch_fd(&socket_of(s)->watch);
+}
+
+static ssize_t socket_read(cress_stream *s, void *buf, size_t len, int flags)
+{
+    for (;;) {
+        ssize_t count = recv(fd_of(s), buf, len, MSG_DONTWAIT);
+        if (count >= 0 || (errno != EAGAIN && errno != EINTR))
+            return count;
+        if (errno == EINTR)
+            continue;
+        if (flags & CRESS_STREAM_DONTWAIT)
+            return -1;
+        if (cress_watch_wait(&socket_of(s)->watch, CRESS_FOREVER) < 0)
+            return -1;
+    }
+}
+
+static ssize_t send_once(int fd, const struct iovec *iov, int count)
+{
+    if (count == 1)
+        return send(fd, iov->iov_base, iov->iov_len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)iov,
+                              .msg_iovlen = (size_t)count };
+    return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* What is left after `sent` bytes: skips whole pieces; the first left is cut into `cut`. */
+static void advance(const struct iovec **iov, int *count, size_t sent, struct iovec *cut)
+{
+    while (*count > 0 && sent >= (*iov)->iov_len) {
+        sent -= (*iov)->iov_len;
+        (*iov)++;
+        (*count)--;
+    }
+    if (*count > 0)
+        *cut = (struct iovec){ (char *)(*iov)->iov_base + sent, (*iov)->iov_len - sent };
+}
+
+static ssize_t socket_writev(cress_stream *s, const struct iovec *iov, int count, int flags)
+{
+    size_t total = 0;
+    struct iovec cut;
+
+    advance(&iov, &count, 0, &cut);
+    while (count > 0) {
+        /* A piece that was begun goes out by itself, then the rest together. */
+        bool whole = cut.iov_len == iov->iov_len;
+        ssize_t sent = whole ? send_once(fd_of(s), iov, count) : send_once(fd_of(s), &cut, 1);
+        if (sent >= 0) {
+            total += (size_t)sent;
+            if (whole) {
+                advance(&iov, &count, (size_t)sent, &cut);
+            } else {
+                size_t begun = iov->iov_len - cut.iov_len;
+                advance(&iov, &count, begun + (size_t)sent, &cut);
+            }
+            continue;
+        }
+        if (errno == EINTR)
+            continue;
+        if (errno != EAGAIN || (flags & CRESS_STREAM_DONTWAIT) ||
+            cress_wait_fd(fd_of(s), POLLOUT, CRESS_FOREVER) < 0)
+            return total ? (ssize_t)total : -1;
+    }
+    return (ssize_t)total;
+}
+
+static ssize_t socket_send_file(cress_stream *s, int fd, off_t offset, size_t len)
+{
+    size_t total = 0;
+
+    while (total < len) {
+        ssize_t sent = sendfile(fd_of(s), fd, &offset, len - total);
+        if (sent > 0)
+            total += (size_t)sent;
+        else if (sent == 0)
+            break; /* the file is shorter */
+        else if (errno == EAGAIN) {
+            if (cress_wait_fd(fd_of(s), POLLOUT, CRESS_FOREVER) < 0)
+                return total ? (ssize_t)total : -1;
+        } else if (errno != EINTR)
+            return total ? (ssize_t)total : -1;
+    }
+    return (ssize_t)total;
+}
+
+static int socket_shutdown(cress_stream *s)
+{
+    return shutdown(fd_of(s), SHUT_WR);
+}
+
+static void socket_close(cress_stream *s)
+{
+    int saved = errno, fd = fd_of(s);
+
+    cress_watch_finish(&socket_of(s)->watch);
+    cress_close(fd);
+    errno = saved;
+}
+
+static const cress_stream_ops socket_ops = {
+    .read = socket_read,
+    .writev = socket_writev,
+    .shutdown = socket_shutdown,
+    .close = socket_close,
+    .send_file = socket_send_file,
+};
+
+void cress_socket_stream_init(cress_socket_stream *s, int fd, void (*on_idle)(cress_watch *w))
+{
+    s->stream.ops = &socket_ops;
+    cress_watch_init(&s->watch, fd, on_idle);
+}
+
+int cress_stream_write_all(cress_stream *s, const void *data, size_t len)
+{
+    const char *at = data;
+
+    while (len > 0) {
+        struct iovec piece = { (char *)(uintptr_t)at, len };
+        ssize_t count = cress_stream_writev(s, &piece, 1, 0);
+        if (count < 0)
+            return -1;
+        at += count;
+        len -= (size_t)count;
+    }
+    return 0;
+}

@@ -1,0 +1,63 @@
+/* Limits: a stack of nodes that each waiting call looks at. See hub.c for how a
+ * wait finds the earliest and marks what has passed. */
+#include "hub.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+static void open_timeout(cress_timeout *t, cress_seconds span, bool shields)
+{
+    cress_greenlet *g = cress_self();
+
+    assert(g);
+    *t = (cress_timeout){
+        .deadline = hub_deadline(span),
+        .outer = g->timeouts,
+        .shields = shields,
+    };
+    g->timeouts = t;
+}
+
+void cress_timeout_start(cress_timeout *t, cress_seconds span)
+{
+    open_timeout(t, span, false);
+}
+
+void cress_timeout_start_shielded(cress_timeout *t, cress_seconds span)
+{
+    open_timeout(t, span, true);
+}
+
+bool cress_timeout_expired(const cress_timeout *t)
+{
+    return t->expired || t->deadline <= cress_now();
+}
+
+void cress_timeout_close(cress_timeout *t)
+{
+    cress_greenlet *g = cress_self();
+    char name[64];
+
+    assert(g);
+    if (g->timeouts != t) {
+        fprintf(stderr, "cress: greenlet %s closes a cress_timeout that is not its innermost\n",
+                cress_name(g, name, sizeof name));
+        abort();
+    }
+    g->timeouts = t->outer;
+    t->expired = cress_timeout_expired(t);
+    t->deadline = CRESS_FOREVER; /* what has not passed by now never will */
+    if (!g->cancelled)
+        g->failed_waits = 0;
+}
+
+void *cress_with_timeout(cress_seconds span, cress_fn *fn, void *arg, void *timeout_value)
+{
+    cress_timeout limit;
+
+    cress_timeout_start(&limit, span);
+    void *value = fn(arg);
+    cress_timeout_close(&limit);
+    return limit.expired ? timeout_value : value;
+}

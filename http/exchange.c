@@ -1,0 +1,189 @@
+/* Taking, growing and giving back an exchange: see exchange.h. */
+#include "exchange.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+_Static_assert(sizeof(struct http_exchange) < 2048, "half a page is left for small requests");
+
+enum { INLINE_IN = BLOCK_EXCHANGE_SIZE - offsetof(struct http_exchange, inline_in) };
+
+size_t config_request_line(const cress_http1_config *config)
+{
+    return config->limit_request_line ? config->limit_request_line : 4094;
+}
+
+size_t config_fields(const cress_http1_config *config)
+{
+    return config->limit_request_fields ? config->limit_request_fields : 100;
+}
+
+size_t config_field_size(const cress_http1_config *config)
+{
+    return config->limit_request_field_size ? config->limit_request_field_size : 8190;
+}
+
+size_t config_head(const cress_http1_config *config)
+{
+    return config->limit_request_head ? config->limit_request_head : 64 << 10;
+}
+
+uint64_t config_body(const cress_http1_config *config)
+{
+    return config->limit_request_body ? config->limit_request_body : 1 << 30;
+}
+
+cress_seconds config_body_timeout(const cress_http1_config *config)
+{
+    return config->body_timeout > 0 ? config->body_timeout : 30;
+}
+
+cress_seconds config_write_timeout(const cress_http1_config *config)
+{
+    return config->write_timeout > 0 ? config->write_timeout : 30;
+}
+
+static void begin_request(struct http_exchange *x)
+{
+    memset(&x->phase, 0,
+           offsetof(struct http_exchange, parser) - offsetof(struct http_exchange, phase));
+    arena_reset(&x->arena, x->scratch, SCRATCH);
+    x->env.fields = x->inline_fields;
+    x->env.field_capacity = INLINE_FIELDS;
+    x->skipped_line = false;
+}
+
+struct http_exchange *exchange_acquire(cress_http1 *h)
+{
+    struct http_exchange *x = block_get(BLOCK_EXCHANGE);
+
+    if (!x)
+        return NULL;
+    memset(x, 0, offsetof(struct http_exchange, phase));
+    x->http = h;
+    x->in = x->inline_in;
+    x->in_size = INLINE_IN;
+    begin_request(x);
+    h->exchange = x;
+    return x;
+}
+
+static void free_input(struct http_exchange *x)
+{
+    if (x->in != x->inline_in)
+        free(x->in);
+    x->in = x->inline_in;
+    x->in_size = INLINE_IN;
+}
+
+void exchange_release(cress_http1 *h)
+{
+    struct http_exchange *x = h->exchange;
+
+    if (!x)
+        return;
+    arena_reset(&x->arena, x->scratch, 0);
+    free_input(x);
+    block_put(BLOCK_OUTPUT, x->out);
+    block_put(BLOCK_EXCHANGE, x);
+    h->exchange = NULL;
+}
+
+/* What follows an answered request goes back into the block as soon as it fits. */
+static void shrink_input(struct http_exchange *x)
+{
+    size_t unread = x->fill - x->pos;
+
+    if (unread > INLINE_IN)
+        return;
+    char *grown = x->in;
+    memcpy(x->inline_in, grown + x->pos, unread);
+    x->in = x->inline_in;
+    x->in_size = INLINE_IN;
+    x->pos = 0;
+    x->fill = unread;
+    free(grown);
+}
+
+void exchange_next_request(struct http_exchange *x)
+{
+    if (x->in != x->inline_in)
+        shrink_input(x);
+    if (x->pos == x->fill)
+        x->pos = x->fill = 0;
+    x->start = x->pos;
+    arena_reset(&x->arena, x->scratch, SCRATCH);
+    begin_request(x);
+}
+
+static int grow(struct http_exchange *x, size_t wanted)
+{
+    size_t size = x->in_size * 2;
+
+    while (size < wanted)
+        size *= 2;
+    char *grown = malloc(size);
+    if (!grown)
+        return -1;
+    memcpy(grown, x->in, x->fill);
+    if (x->in != x->inline_in)
+        free(x->in);
+    x->in = grown;
+    x->in_size = size;
+    return 0;
+}
+
+static void compact(struct http_exchange *x)
+{
+    memmove(x->in, x->in + x->start, x->fill - x->start);
+    x->pos -= x->start;
+    x->fill -= x->start;
+    x->start = 0;
+}
+
+int exchange_make_room(struct http_exchange *x, size_t room)
+{
+    if (x->in_size - x->fill >= room)
+        return 0;
+    if (x->start > 0)
+        compact(x);
+    if (x->in_size - x->fill >= room)
+        return 0;
+    return grow(x, x->fill + room);
+}
+
+int exchange_keep_room(struct http_exchange *x)
+{
+    if (x->in_size - x->pos >= MIN_ROOM)
+        return 0;
+    if (x->start > 0)
+        compact(x);
+    if (x->in_size - x->pos >= MIN_ROOM)
+        return 0;
+    return grow(x, x->pos + MIN_ROOM);
+}
+
+size_t exchange_body_room(struct http_exchange *x)
+{
+    bool is_low = x->pos == x->fill || x->in_size - x->fill < MIN_ROOM;
+
+    if (is_low && x->pos > x->body && !x->input.span_len) {
+        memmove(x->in + x->body, x->in + x->pos, x->fill - x->pos);
+        x->fill -= x->pos - x->body;
+        x->pos = x->body;
+    }
+    return x->in_size - x->fill;
+}
+
+void exchange_mark_gone(struct http_exchange *x)
+{
+    x->http->gone = true;
+    x->http->closing = true;
+    cress_event_set(&x->gone);
+}
+
+bool exchange_is_peer_error(int error)
+{
+    return error != ETIMEDOUT && error != ECANCELED && error != EDEADLK && error != EAGAIN &&
+           error != ENOMEM && error != EPERM && error != EINTR;
+}

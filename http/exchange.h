@@ -1,0 +1,177 @@
+/* What a connection holds while a request is under way: all of it in one block.
+ *
+ * The block (8 KiB, page-aligned) begins with this struct and ends with the receive
+ * buffer, so that a small request and everything that is known about it share one
+ * page. Only the output buffer is apart, and only there while there is output.
+ *
+ *     in + start   the request's first byte; offsets of the parser count from here
+ *     in + pos     how far bytes were understood; behind the head: unread body
+ *     in + fill    the end of what was received
+ *
+ * While the head is incomplete the buffer may move (compacted, or grown into malloc'ed
+ * memory), therefore offsets; once the head is whole its bytes stay in place until the
+ * response is done, and what lies behind it may move down to `body`.
+ */
+#ifndef CRESS_HTTP_EXCHANGE_H
+#define CRESS_HTTP_EXCHANGE_H
+
+#include "arena.h"
+#include "block.h"
+
+#include <cress/event.h>
+#include <cress/http1.h>
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpedantic"
+#include <llhttp.h>
+#pragma GCC diagnostic pop
+
+struct http_field {
+    uint32_t name, value; /* offsets */
+    uint32_t name_len, value_len;
+};
+
+struct http_deferred {
+    struct http_deferred *next; /* deferred before this one */
+    void (*fn)(void *);
+    void *arg;
+};
+
+struct cress_environ {
+    cress_str method, target, path, query;
+    cress_str host;
+    struct http_field *fields;
+    uint32_t field_count, field_capacity;
+    struct http_deferred *deferred;
+    uint8_t method_id; /* llhttp_method_t */
+    uint8_t minor;
+    bool closes; /* the client wants no further request on this connection */
+};
+
+enum http_body_kind { BODY_NONE, BODY_COUNTED, BODY_CHUNKED };
+
+struct http_input {
+    uint64_t left;    /* counted: bytes not yet handed out */
+    uint64_t taken;   /* bytes handed out */
+    const char *span; /* chunked: decoded bytes in the buffer, not yet handed out */
+    size_t span_len;
+    size_t framing;    /* chunked: bytes that were not content since the last that were */
+    size_t extensions; /* chunked: bytes of chunk extensions */
+    int error;         /* what every later read fails with */
+    uint8_t kind;      /* enum http_body_kind */
+    char last;         /* the byte of framing that was seen last */
+    bool ended;
+    bool expects_continue; /* and was not told yet */
+    bool busy;             /* a greenlet waits in a read */
+};
+
+enum http_framing { FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE, FRAMING_NONE };
+
+struct cress_response {
+    uint64_t length;     /* the Content-Length */
+    uint64_t sent;       /* body bytes that the app gave */
+    uint64_t body_bytes; /* of these, sent or collected */
+    char *fields;        /* the app's, formatted, in the arena */
+    uint32_t fields_len, fields_capacity;
+    size_t mark;       /* where its head begins in the output, until is_out */
+    const char *wrong; /* what the app did wrong, for the log */
+    uint16_t status;   /* 0: not started */
+    uint8_t framing;   /* enum http_framing, once committed */
+    bool has_length, has_date, has_server;
+    bool begun;     /* there were body bytes: too late for start_response */
+    bool committed; /* the head is in the output */
+    bool is_out;    /* and was handed to the kernel, or a part of it */
+    bool complete;  /* the framing is complete */
+    bool cut;       /* the message cannot be completed */
+    bool ignores_gone;
+};
+
+enum http_phase {
+    PHASE_HEAD,    /* collecting a head */
+    PHASE_REQUEST, /* the app has it */
+    PHASE_DONE,    /* answered; kept for the log until the next one */
+};
+
+enum {
+    INLINE_FIELDS = 24,
+    SCRATCH = 512,  /* the arena's first bytes */
+    MIN_ROOM = 512, /* for what follows a head */
+};
+
+struct http_exchange {
+    cress_http1 *http;
+    const struct cress_greenlet *greenlet; /* the one that runs the handler */
+    char *in;
+    size_t in_size, start, pos, fill;
+    char *out; /* a block; NULL: nothing is collected */
+    size_t out_start, out_end;
+    bool skipped_line; /* the one empty line before a request */
+    bool eof;          /* the client sends no more */
+    bool broken;       /* output was cut off in the middle: send nothing more */
+    bool busy;         /* a greenlet waits in a write */
+
+    /* From here on zeroed for each request, up to `parser`. */
+    uint8_t phase; /* enum http_phase */
+    bool parsing;
+    size_t line, lines; /* parser: where this line began; how many have ended */
+    size_t line_len;    /* of the request line */
+    size_t body;        /* where the head ended */
+    cress_event gone;
+    struct arena arena;
+    struct cress_environ env;
+    struct http_input input;
+    struct cress_response res;
+
+    llhttp_t parser;
+    struct http_field inline_fields[INLINE_FIELDS];
+    char scratch[SCRATCH];
+    char inline_in[];
+};
+
+#define EXCHANGE_OF(member, pointer) \
+    ((struct http_exchange *)((char *)(uintptr_t)(pointer)-offsetof(struct http_exchange, member)))
+
+static inline struct http_exchange *exchange_of_env(const cress_environ *env)
+{
+    return EXCHANGE_OF(env, env);
+}
+
+static inline struct http_exchange *exchange_of_response(const cress_response *res)
+{
+    return EXCHANGE_OF(res, res);
+}
+
+/* Attaches a new exchange to h; NULL: ENOMEM. */
+struct http_exchange *exchange_acquire(cress_http1 *h);
+/* Gives everything back. */
+void exchange_release(cress_http1 *h);
+/* Forgets the request that was answered; bytes behind it are the next one's. */
+void exchange_next_request(struct http_exchange *x);
+
+/* Room for received bytes behind `fill`, while a head is collected: compacts, then
+ * grows. -1: ENOMEM. */
+int exchange_make_room(struct http_exchange *x, size_t room);
+/* Sees to it that MIN_ROOM bytes can follow a head that ends at x->pos. -1: ENOMEM. */
+int exchange_keep_room(struct http_exchange *x);
+/* The room while a request is served: moves unread bytes down to the head's
+ * end. It may be 0. */
+size_t exchange_body_room(struct http_exchange *x);
+
+/* The client left: wakes who waits for that. */
+void exchange_mark_gone(struct http_exchange *x);
+
+/* Is this error of a stream the other side's doing, or the network's? Otherwise it is
+ * a limit or a kill. */
+bool exchange_is_peer_error(int error);
+
+/* ---- limits, with their defaults --------------------------------------------------- */
+
+size_t config_request_line(const cress_http1_config *config);
+size_t config_fields(const cress_http1_config *config);
+size_t config_field_size(const cress_http1_config *config);
+size_t config_head(const cress_http1_config *config);
+uint64_t config_body(const cress_http1_config *config);
+cress_seconds config_body_timeout(const cress_http1_config *config);
+cress_seconds config_write_timeout(const cress_http1_config *config);
+
+#endif

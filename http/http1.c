@@ -1,0 +1,370 @@
+/* The life of a connection: heads are collected, answered, and forgotten.
+ *
+ * A connection without bytes has no exchange. next takes one for the first bytes, and
+ * gives it back when there are no more; a request's slices stay valid until then, so
+ * that the server can log it after finish. What one request leaves in the output goes
+ * out with the next one's answer if that request's head is there already, else before
+ * anything is read.
+ */
+#include <cress/http1.h>
+
+#include "environ.h"
+#include "input.h"
+#include "output.h"
+#include "parser.h"
+#include "response.h"
+#include "text.h"
+
+#include <assert.h>
+#include <errno.h>
+
+void cress_http1_init(cress_http1 *h, cress_stream *stream, const cress_http1_config *config,
+                      const cress_http1_peer *peer)
+{
+    *h = (cress_http1){
+        .stream = stream,
+        .config = config,
+        .peer = peer,
+        .readable = true,
+    };
+}
+
+void cress_http1_destroy(cress_http1 *h)
+{
+    if (!h)
+        return;
+    int error = errno;
+    if (h->exchange)
+        environ_run_deferred(&h->exchange->env);
+    environ_clear_current(h);
+    exchange_release(h);
+    errno = error;
+}
+
+cress_environ *cress_http1_environ(cress_http1 *h)
+{
+    return &h->exchange->env;
+}
+
+cress_response *cress_http1_response(cress_http1 *h)
+{
+    return &h->exchange->res;
+}
+
+bool cress_http1_idle(const cress_http1 *h)
+{
+    return !h->exchange;
+}
+
+bool cress_http1_cancels(const cress_http1 *h)
+{
+    return h->exchange && h->exchange->phase == PHASE_REQUEST && !h->exchange->res.ignores_gone;
+}
+
+/* ---- the next request ------------------------------------------------------------------------- */
+
+static cress_http1_event close_connection(cress_http1 *h)
+{
+    int error = errno;
+
+    h->closing = true;
+    if (h->exchange)
+        output_flush(h->exchange);
+    errno = error;
+    return CRESS_HTTP1_CLOSE;
+}
+
+static cress_http1_event refuse_head(cress_http1 *h, int status)
+{
+    cress_http1_refuse(h, status, -1);
+    return CRESS_HTTP1_CLOSE;
+}
+
+static cress_http1_event begin_request(cress_http1 *h)
+{
+    struct http_exchange *x = h->exchange;
+
+    x->greenlet = cress_self();
+    if (environ_set_current(h) < 0)
+        return refuse_head(h, 503);
+    x->phase = PHASE_REQUEST;
+    h->requests++;
+    return CRESS_HTTP1_REQUEST;
+}
+
+/* Of the bytes that are there. */
+static cress_http1_event parse(cress_http1 *h)
+{
+    struct http_exchange *x = h->exchange;
+
+    if (!x || x->pos == x->fill)
+        return CRESS_HTTP1_WAIT;
+    int status = parser_head(x);
+    if (status == PARSE_MORE)
+        return CRESS_HTTP1_WAIT;
+    return status == PARSE_DONE ? begin_request(h) : refuse_head(h, status);
+}
+
+/* [waits] 1: bytes came; 0: none now; -1: none will. */
+static int receive(cress_http1 *h, int flags)
+{
+    struct http_exchange *x = h->exchange ? h->exchange : exchange_acquire(h);
+
+    if (!x || exchange_make_room(x, 1) < 0)
+        return -1;
+    size_t room = x->in_size - x->fill;
+    ssize_t got = cress_stream_read(h->stream, x->in + x->fill, room, flags);
+    h->readable = got == (ssize_t)room;
+    if (got > 0) {
+        x->fill += (size_t)got;
+        return 1;
+    }
+    if (got < 0 && errno == EAGAIN)
+        return 0;
+    if (got < 0 && exchange_is_peer_error(errno))
+        h->gone = true;
+    return -1;
+}
+
+/* Nothing is left either way: gives the exchange back. */
+static void rest(cress_http1 *h)
+{
+    struct http_exchange *x = h->exchange;
+
+    if (x && x->pos == x->fill && !x->parsing && !x->skipped_line && !x->out)
+        exchange_release(h);
+}
+
+cress_http1_event cress_http1_next(cress_http1 *h, bool wait)
+{
+    if (h->closing)
+        return close_connection(h);
+    if (h->exchange && h->exchange->phase != PHASE_HEAD)
+        exchange_next_request(h->exchange);
+    for (;;) {
+        cress_http1_event event = parse(h);
+        struct http_exchange *x = h->exchange;
+        if (event != CRESS_HTTP1_WAIT)
+            return event;
+        if (x && (output_flush(x) < 0 || x->eof))
+            return close_connection(h);
+        if (!wait && !h->readable) {
+            rest(h);
+            return CRESS_HTTP1_WAIT;
+        }
+        if (receive(h, wait ? 0 : CRESS_STREAM_DONTWAIT) < 0) {
+            rest(h);
+            return close_connection(h);
+        }
+    }
+}
+
+/* ---- its end ------------------------------------------------------------------------------------ */
+
+static int status_for(const struct http_exchange *x, int error)
+{
+    if (error == ETIMEDOUT && x->input.error == ETIMEDOUT)
+        return 408;
+    switch (error) {
+    case ETIMEDOUT:
+    case ECANCELED:
+        return 503;
+    case EMSGSIZE:
+        return 413;
+    case EBADMSG:
+        return 400;
+    default:
+        return 500;
+    }
+}
+
+static const char *fail_request(struct http_exchange *x, int error)
+{
+    bool is_answered = response_error(&x->res, status_for(x, error), CRESS_STR(""));
+
+    if (is_answered || x->res.wrong)
+        return x->res.wrong;
+    return "failed after its response had begun";
+}
+
+/* Is the next request here, so that its answer may go out with this one? */
+static bool has_more(const struct http_exchange *x)
+{
+    return x->input.ended && x->pos < x->fill && !x->http->closing;
+}
+
+/* The rest of the body, so that the next request can be found behind it. */
+static void leave_body(struct http_exchange *x)
+{
+    if (x->http->closing || !input_drain(x))
+        x->http->closing = true;
+    if (!x->input.ended)
+        x->http->linger = true;
+}
+
+static const char *finish_response(struct http_exchange *x, int result, int error)
+{
+    const char *wrong = NULL;
+
+    if (x->http->gone)
+        x->broken = true;
+    else
+        wrong = result == 0 ? response_complete(&x->res) : fail_request(x, error);
+    if (response_closes(x))
+        x->http->closing = true;
+    if (!has_more(x) && output_flush(x) < 0)
+        x->http->closing = true;
+    return wrong;
+}
+
+const char *cress_http1_finish(cress_http1 *h, int result, int error)
+{
+    struct http_exchange *x = h->exchange;
+    bool is_shielded = cress_check() < 0;
+    cress_timeout shield;
+
+    assert(x && x->phase == PHASE_REQUEST);
+    if (is_shielded)
+        cress_timeout_start_shielded(&shield, config_write_timeout(h->config));
+    const char *wrong = finish_response(x, result, error);
+    environ_run_deferred(&x->env);
+    if (!h->gone)
+        leave_body(x);
+    if (is_shielded)
+        cress_timeout_close(&shield);
+    x->phase = PHASE_DONE;
+    return wrong;
+}
+
+void cress_http1_refuse(cress_http1 *h, int status, int retry_after)
+{
+    struct http_exchange *x = h->exchange ? h->exchange : exchange_acquire(h);
+    char extra[40] = "", *end = extra;
+
+    h->closing = h->linger = true;
+    if (!x)
+        return;
+    if (retry_after >= 0) {
+        end = TEXT_PUT(end, "Retry-After: ");
+        end = text_put_u64(end, (uint64_t)retry_after);
+        end = TEXT_PUT(end, "\r\n");
+    }
+    if (x->phase == PHASE_DONE)
+        return;
+    response_error(&x->res, status, (cress_str){ extra, (size_t)(end - extra) });
+    output_flush(x);
+    environ_run_deferred(&x->env);
+    x->phase = PHASE_DONE;
+}
+
+/* ---- while a handler waits ---------------------------------------------------------------------- */
+
+void cress_http1_push(cress_http1 *h)
+{
+    if (h->exchange)
+        output_push(h->exchange);
+}
+
+static int leave(struct http_exchange *x)
+{
+    exchange_mark_gone(x);
+    return -1;
+}
+
+int cress_http1_pull(cress_http1 *h)
+{
+    struct http_exchange *x = h->exchange;
+
+    if (!x || x->phase != PHASE_REQUEST || x->eof || x->input.busy)
+        return 0;
+    if (h->gone)
+        return leave(x);
+    size_t room = exchange_body_room(x);
+    if (room == 0)
+        return 0;
+    ssize_t got = cress_stream_read(h->stream, x->in + x->fill, room, CRESS_STREAM_DONTWAIT);
+    if (got > 0) {
+        x->fill += (size_t)got;
+        return (size_t)got < room;
+    }
+    if (got < 0 && !exchange_is_peer_error(errno))
+        return 1;
+    x->eof = true;
+    return got == 0 && h->config->allow_half_close ? 0 : leave(x);
+}
+
+/* ---- for logs and reports ------------------------------------------------------------------------- */
+
+void cress_http1_get_log(const cress_http1 *h, cress_http1_log *ret_log)
+{
+    const struct http_exchange *x = h->exchange;
+
+    *ret_log = (cress_http1_log){ .minor = 1 };
+    if (!x)
+        return;
+    ret_log->status = x->res.status;
+    ret_log->body_bytes = x->res.body_bytes;
+    if (!x->env.method.data)
+        return;
+    ret_log->method = x->env.method;
+    ret_log->target = x->env.target;
+    ret_log->minor = x->env.minor;
+    ret_log->referer = cress_header_get(&x->env, "Referer");
+    ret_log->user_agent = cress_header_get(&x->env, "User-Agent");
+}
+
+static char *put_bounded(char *to, const char *end, cress_str text)
+{
+    while (text.len-- > 0 && to < end)
+        *to++ = *text.data++;
+    return to;
+}
+
+void cress_http1_describe(const cress_http1 *h, char *buf, size_t size)
+{
+    const struct http_exchange *x = h->exchange;
+    char *to = buf;
+
+    if (size == 0)
+        return;
+    if (x && x->phase == PHASE_REQUEST) {
+        to = put_bounded(to, buf + size - 1, x->env.method);
+        to = put_bounded(to, buf + size - 1, CRESS_STR(" "));
+        to = put_bounded(to, buf + size - 1, x->env.path);
+    } else {
+        to = put_bounded(to, buf + size - 1, CRESS_STR("HTTP connection"));
+    }
+    *to = '\0';
+}
+
+/* ---- all of it -------------------------------------------------------------------------------------- */
+
+static void describe_hook(void *arg, char *buf, size_t size)
+{
+    cress_http1_describe(arg, buf, size);
+}
+
+static void before_wait_hook(void *arg)
+{
+    cress_http1_push(arg);
+}
+
+void cress_http1_serve(cress_stream *stream, const cress_http1_config *config,
+                       const cress_http1_peer *peer, cress_app *app, void *self)
+{
+    static const cress_greenlet_hooks hooks = {
+        .describe = describe_hook,
+        .before_wait = before_wait_hook,
+    };
+    cress_http1 http;
+
+    cress_http1_init(&http, stream, config, peer);
+    cress_set_hooks(cress_self(), &hooks, &http);
+    while (cress_http1_next(&http, true) == CRESS_HTTP1_REQUEST) {
+        errno = 0;
+        int result = app(cress_http1_environ(&http), cress_http1_response(&http), self);
+        cress_http1_finish(&http, result, errno);
+    }
+    cress_set_hooks(cress_self(), NULL, NULL);
+    cress_http1_destroy(&http);
+}

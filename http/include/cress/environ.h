@@ -1,0 +1,85 @@
+/* <cress/environ.h>: the request, as an application sees it.
+ *
+ * WSGI's environ without the dictionary: nothing is built until it is asked for.
+ * cress_environ_get(env, "HTTP_X_FORWARDED_FOR") is the CGI/1.1 and PEP 3333 view;
+ * cress_header_get(env, "X-Forwarded-For"), cress_method(env) and cress_path(env)
+ * are the same data without the detour. Everything that comes from a request lives
+ * until the handler returns, is NUL-terminated, and is never freed by the app.
+ *
+ * `env`, not `environ`, as a parameter: unistd.h has a global of that name.
+ */
+#ifndef CRESS_ENVIRON_H
+#define CRESS_ENVIRON_H
+
+#include <cress/str.h>
+
+typedef struct cress_environ cress_environ;
+
+/* One key: REQUEST_METHOD, SCRIPT_NAME, PATH_INFO, QUERY_STRING, CONTENT_TYPE,
+ * CONTENT_LENGTH, SERVER_NAME, SERVER_PORT, SERVER_PROTOCOL, SERVER_SOFTWARE,
+ * GATEWAY_INTERFACE, REMOTE_ADDR, REMOTE_PORT, REQUEST_URI, RAW_URI, HTTPS (with TLS),
+ * wsgi.version, wsgi.url_scheme, wsgi.multithread, wsgi.multiprocess,
+ * wsgi.run_once, wsgi.input_terminated, and HTTP_* for header fields, where a
+ * repeated field's values are joined as RFC 9110 5.3 says (Cookie by "; "). A
+ * field with an underscore in its name is not seen (it would collide). Absent:
+ * data == NULL; also, with errno ENOMEM, when memory ran out. */
+CRESS_API cress_str cress_environ_get(const cress_environ *env, const char *key);
+
+/* Calls fn for each key above that is there, then for each HTTP_*, until fn
+ * returns non-zero: that value, else 0. */
+CRESS_API int cress_environ_each(const cress_environ *env,
+                                 int (*fn)(void *arg, cress_str key, cress_str value), void *arg);
+
+CRESS_API cress_str cress_method(const cress_environ *env);
+/* Percent-decoded path, without the query: PATH_INFO. An encoded zero byte or a
+ * malformed escape in a path is answered by 400 before the app is called. */
+CRESS_API cress_str cress_path(const cress_environ *env);
+/* What stands behind the first '?', as sent; "" when there is none. */
+CRESS_API cress_str cress_query_string(const cress_environ *env);
+/* The request target as sent: REQUEST_URI. */
+CRESS_API cress_str cress_target(const cress_environ *env);
+
+/* A header field's value by name, in any case; repeated ones joined as above. */
+CRESS_API cress_str cress_header_get(const cress_environ *env, const char *name);
+/* The fields as sent, in order. False past the last. */
+CRESS_API bool cress_header_at(const cress_environ *env, size_t index, cress_str *ret_name,
+                               cress_str *ret_value);
+
+/* A query parameter's first value, decoded (application/x-www-form-urlencoded: '+'
+ * is a space; a malformed escape stands for itself). Absent: data == NULL. */
+CRESS_API cress_str cress_query_get(cress_environ *env, const char *name);
+/* The same in a form body read before. gevent's tutorial: request.form. */
+CRESS_API cress_str cress_form_get(cress_environ *env, cress_str form, const char *name);
+
+/* The peer: its address and port as text ("" for a unix socket). */
+CRESS_API cress_str cress_remote_addr(const cress_environ *env);
+
+/* Memory that lives until after the response; NULL: ENOMEM. */
+CRESS_API void *cress_environ_alloc(cress_environ *env, size_t size);
+CRESS_API cress_str cress_environ_printf(cress_environ *env, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* fn(arg) runs after the response, also when the handler was killed or its
+ * client left; in reverse order. It may not wait. -1: ENOMEM, and fn(arg) is not called. */
+CRESS_API int cress_defer(cress_environ *env, void (*fn)(void *), void *arg);
+
+/* The request that the running greenlet serves; NULL outside one. Greenlets that
+ * a handler spawns do not inherit it. gevent's tutorial: werkzeug's request local. */
+CRESS_API cress_environ *cress_environ_current(void);
+
+/* Replaces the limit that the server opened around this request: from now, span
+ * seconds; CRESS_FOREVER: none (for streams without an end). Not after it passed:
+ * ETIMEDOUT. */
+CRESS_API int cress_request_timeout(cress_environ *env, cress_seconds span);
+
+/* ---- the request's body: wsgi.input ----------------------------------------- */
+
+/* [waits] Up to len bytes, as soon as there are some; 0 at the end. EPIPE: the
+ * client left in the middle; EBADMSG: malformed chunks; EMSGSIZE: more than the
+ * server's limit; ETIMEDOUT: also the server's limit on a slow body. */
+CRESS_API ssize_t cress_input_read(cress_environ *env, void *buf, size_t len);
+/* [waits] Bytes up to and with the next '\n', at most len - 1, and a '\0'; 0 at the end. */
+CRESS_API ssize_t cress_input_readline(cress_environ *env, char *buf, size_t len);
+/* [waits] All that is left, in the request's memory; EMSGSIZE beyond limit bytes. */
+CRESS_API int cress_input_read_all(cress_environ *env, size_t limit, cress_str *ret_body);
+
+#endif

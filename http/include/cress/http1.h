@@ -1,0 +1,123 @@
+/* <cress/http1.h>: one HTTP/1 connection over any stream.
+ *
+ * For those who build servers. The connection itself is a small record that lives
+ * as long as the stream; all that a request needs (receive buffer, parser, header
+ * table, request memory, output buffer) hangs in an exchange that is taken from a
+ * cache when bytes arrive and given back when nothing is buffered: see
+ * cress_http1_idle. The life of one:
+ *
+ *     cress_http1_init(&http, stream, &config, peer);
+ *     while ((event = cress_http1_next(&http, wait)) == CRESS_HTTP1_REQUEST) {
+ *         cress_environ *env = cress_http1_environ(&http);
+ *         cress_response *res = cress_http1_response(&http);
+ *         errno = 0;
+ *         result = app(env, res, self);
+ *         cress_http1_finish(&http, result, errno);
+ *     }
+ *     ...
+ *     cress_http1_destroy(&http);
+ *
+ * Several requests that arrived together are answered in one send: finish leaves
+ * the response in the output buffer while whole requests are still unread.
+ */
+#ifndef CRESS_HTTP1_H
+#define CRESS_HTTP1_H
+
+#include <cress/response.h>
+#include <cress/stream.h>
+#include <cress/timeout.h>
+
+/* What a connection accepts. Shared by all of a server's connections; borrowed. */
+typedef struct cress_http1_config {
+    size_t limit_request_line;       /* bytes, 414 beyond; 0: 4094 */
+    size_t limit_request_fields;     /* 431 beyond; 0: 100 */
+    size_t limit_request_field_size; /* bytes of one, name and value; 431; 0: 8190 */
+    size_t limit_request_head;       /* bytes of all together; 431; 0: 64 KiB */
+    uint64_t limit_request_body;     /* bytes, 413 beyond; 0: 1 GiB */
+    cress_seconds body_timeout;      /* between two pieces of a body; 0: 30 s */
+    cress_seconds write_timeout;     /* for a client that does not read; 0: 30 s */
+    cress_seconds keep_alive;        /* 0: answer each request with Connection: close */
+    const char *server_software;     /* NULL: "cress/VERSION"; "" leaves the Server field out */
+    const char *scheme;              /* wsgi.url_scheme; NULL: "http" */
+    bool multiprocess;               /* wsgi.multiprocess */
+    /* The handler's view of the client's leaving: see cress_response_gone. */
+    bool allow_half_close; /* an end of input while a handler waits is not leaving */
+} cress_http1_config;
+
+/* Whom the connection is between, as text; borrowed for its life. */
+typedef struct cress_http1_peer {
+    cress_str remote_addr, remote_port, server_name, server_port;
+} cress_http1_peer;
+
+typedef enum cress_http1_event {
+    CRESS_HTTP1_REQUEST, /* a request's head is whole and sound: serve it */
+    CRESS_HTTP1_WAIT,    /* only without waiting: no whole head yet; come back when readable */
+    CRESS_HTTP1_CLOSE,   /* nothing more comes, or an error was answered: close the stream */
+} cress_http1_event;
+
+typedef struct cress_http1 {
+    struct http_exchange *exchange; /* NULL: idle */
+    cress_stream *stream;
+    const cress_http1_config *config;
+    const cress_http1_peer *peer;
+    bool readable; /* the stream may have bytes: a short read clears it */
+    bool closing;  /* no further request */
+    bool gone;     /* the client left */
+    bool linger;   /* close only after the client had time to read an error's answer */
+    uint64_t requests;
+    cress_timeout *limit; /* the server's, around the current request; NULL: none */
+} cress_http1;
+
+CRESS_API void cress_http1_init(cress_http1 *h, cress_stream *stream,
+                                const cress_http1_config *config, const cress_http1_peer *peer);
+/* Gives everything back. Does not close the stream. */
+CRESS_API void cress_http1_destroy(cress_http1 *h);
+
+/* [waits, if wait] The next request. Malformed ones are answered here (and the answer
+ * flushed), then CLOSE. Without `wait` a read is tried only while h->readable.
+ * Before WAIT and CLOSE are returned all output is flushed. */
+CRESS_API cress_http1_event cress_http1_next(cress_http1 *h, bool wait);
+CRESS_API cress_environ *cress_http1_environ(cress_http1 *h);
+CRESS_API cress_response *cress_http1_response(cress_http1 *h);
+
+/* [waits] Ends the request: answers for an app that failed with `error` (errno)
+ * before anything was sent, completes the framing, runs what was deferred, and drops an
+ * unread body (up to a bound, else the connection will close). What the app did
+ * wrong is returned for the log; NULL: nothing. */
+CRESS_API const char *cress_http1_finish(cress_http1 *h, int result, int error);
+
+/* Answers the current request, or the half that has arrived, with an error page
+ * of this status, and makes next return CLOSE. For what only the server knows: 408, 503.
+ * retry_after: seconds; negative: no such field. [waits] */
+CRESS_API void cress_http1_refuse(cress_http1 *h, int status, int retry_after);
+
+/* Nothing is buffered either way: the exchange was given back. */
+CRESS_API bool cress_http1_idle(const cress_http1 *h);
+
+/* For the hub, while a handler waits: hands collected output to the kernel without
+ * waiting (before_wait), and takes in what the client sent meanwhile, up to a bound
+ * (on_idle). The latter: 1 more could come; 0 the buffer is full: stop watching; -1
+ * the client left (h->gone, and cress_response_gone is ready now). */
+CRESS_API void cress_http1_push(cress_http1 *h);
+CRESS_API int cress_http1_pull(cress_http1 *h);
+/* Does the handler want its waits cancelled when the client leaves? */
+CRESS_API bool cress_http1_cancels(const cress_http1 *h);
+
+/* For the access log, between the app's return and finish's end. */
+typedef struct cress_http1_log {
+    cress_str method, target, referer, user_agent;
+    int minor; /* HTTP/1.minor */
+    int status;
+    uint64_t body_bytes; /* sent */
+} cress_http1_log;
+CRESS_API void cress_http1_get_log(const cress_http1 *h, cress_http1_log *ret_log);
+
+/* Writes the current request's "GET /path" for names and reports; async-signal-safe. */
+CRESS_API void cress_http1_describe(const cress_http1 *h, char *buf, size_t size);
+
+/* [waits] The whole life of a connection, in blocking style: for tests, fuzzers,
+ * and streams that are not a server's. Does not close the stream. */
+CRESS_API void cress_http1_serve(cress_stream *stream, const cress_http1_config *config,
+                                 const cress_http1_peer *peer, cress_app *app, void *self);
+
+#endif

@@ -1,0 +1,14 @@
+/* What http1.c and response.c need of a request's body, beyond <cress/environ.h>. */
+#ifndef CRESS_HTTP_INPUT_H
+#define CRESS_HTTP_INPUT_H
+
+#include "exchange.h"
+
+enum { INPUT_MAX_DRAIN = 64 << 10 };
+
+/* Is so much of the body unread that no further request will be read behind it? */
+bool input_blocks_next(const struct http_exchange *x);
+/* [waits] Reads and drops the rest; false: it is too much or does not come. */
+bool input_drain(struct http_exchange *x);
+
+#endif

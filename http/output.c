@@ -1,0 +1,208 @@
+/* Output is collected in a block, so that head and body, and the responses of a
+ * pipelined batch, leave in one send; large pieces go around it.
+ *
+ * A write is tried without waiting first; the limit on a client that does not read
+ * is opened only when one really has to wait, around each SLICE bytes.
+ */
+#include "output.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+enum {
+    SLICE = 16 << 10,
+    FILE_SLICE = 256 << 10,
+    FILE_COPY = 8 << 10, /* smaller pieces of a file are collected */
+};
+
+static void free_output(struct http_exchange *x)
+{
+    if (x->out_start < x->out_end)
+        return;
+    block_put(BLOCK_OUTPUT, x->out);
+    x->out = NULL;
+    x->out_start = x->out_end = 0;
+}
+
+static int fail(struct http_exchange *x)
+{
+    if (exchange_is_peer_error(errno)) {
+        exchange_mark_gone(x);
+        x->broken = true;
+        errno = EPIPE;
+    }
+    return -1;
+}
+
+/* Passes over `sent` bytes. */
+static void advance(struct iovec **iov, int *count, size_t sent)
+{
+    while (*count > 0 && sent >= (*iov)->iov_len) {
+        sent -= (*iov)->iov_len;
+        ++*iov;
+        --*count;
+    }
+    if (sent > 0) {
+        (*iov)->iov_base = (char *)(*iov)->iov_base + sent;
+        (*iov)->iov_len -= sent;
+    }
+}
+
+/* Waits until a slice of the first piece is out. */
+static ssize_t send_slice(struct http_exchange *x, const struct iovec *iov)
+{
+    struct iovec slice = *iov;
+    cress_timeout limit;
+
+    if (slice.iov_len > SLICE)
+        slice.iov_len = SLICE;
+    cress_timeout_start(&limit, config_write_timeout(x->http->config));
+    ssize_t sent = cress_stream_writev(x->http->stream, &slice, 1, 0);
+    int error = errno;
+    if (cress_timeout_expired(&limit)) {
+        x->broken = true;
+        error = ETIMEDOUT;
+        sent = -1;
+    }
+    cress_timeout_close(&limit);
+    errno = error;
+    return sent;
+}
+
+static ssize_t send_some(struct http_exchange *x, const struct iovec *iov, int count)
+{
+    ssize_t sent = cress_stream_writev(x->http->stream, iov, count, CRESS_STREAM_DONTWAIT);
+
+    if (sent >= 0 || errno != EAGAIN)
+        return sent;
+    x->busy = true;
+    sent = send_slice(x, iov);
+    x->busy = false;
+    return sent;
+}
+
+/* iov[0] is what was collected, or what of it remains. */
+static int send_all(struct http_exchange *x, struct iovec *iov, int count)
+{
+    const struct iovec *collected = iov;
+
+    if (x->busy) {
+        errno = EBUSY;
+        return -1;
+    }
+    if (x->broken || x->http->gone) {
+        errno = EPIPE;
+        return -1;
+    }
+    while (count > 0) {
+        ssize_t sent = send_some(x, iov, count);
+        if (sent < 0)
+            return fail(x);
+        x->res.is_out |= x->res.committed;
+        if (iov == collected)
+            x->out_start += (size_t)sent < iov->iov_len ? (size_t)sent : iov->iov_len;
+        advance(&iov, &count, (size_t)sent);
+    }
+    free_output(x);
+    return 0;
+}
+
+int output_flush(struct http_exchange *x)
+{
+    struct iovec iov = { x->out + x->out_start, output_pending(x) };
+
+    return iov.iov_len ? send_all(x, &iov, 1) : 0;
+}
+
+int output_send(struct http_exchange *x, const void *data, size_t len, const char *tail)
+{
+    struct iovec iov[] = {
+        { x->out + x->out_start, output_pending(x) },
+        { (void *)(uintptr_t)data, len },
+        { (void *)(uintptr_t)tail, strlen(tail) },
+    };
+
+    if (send_all(x, iov, 3) == 0)
+        return 0;
+    x->broken = true;
+    return -1;
+}
+
+void output_push(struct http_exchange *x)
+{
+    struct iovec iov = { x->out + x->out_start, output_pending(x) };
+
+    if (iov.iov_len == 0 || x->busy || x->broken || x->http->gone)
+        return;
+    int error = errno;
+    ssize_t sent = cress_stream_writev(x->http->stream, &iov, 1, CRESS_STREAM_DONTWAIT);
+    if (sent > 0) {
+        x->res.is_out |= x->res.committed;
+        x->out_start += (size_t)sent;
+        free_output(x);
+    } else if (sent < 0 && exchange_is_peer_error(errno)) {
+        /* Who waits for it is told by cress_http1_pull: here the running greenlet is
+         * about to park and could not be woken. */
+        x->http->gone = x->http->closing = true;
+        x->broken = true;
+    }
+    errno = error;
+}
+
+static char *take_block(struct http_exchange *x)
+{
+    x->out = block_get(BLOCK_OUTPUT);
+    x->out_start = x->out_end = 0;
+    return x->out;
+}
+
+char *output_begin(struct http_exchange *x, size_t room)
+{
+    if (x->out && OUTPUT_SIZE - x->out_end >= room)
+        return x->out + x->out_end;
+    if (output_flush(x) < 0)
+        return NULL;
+    return x->out || take_block(x) ? x->out + x->out_end : NULL;
+}
+
+static ssize_t copy_file(struct http_exchange *x, int fd, off_t offset, size_t len)
+{
+    char *to = output_begin(x, FILE_COPY);
+
+    if (!to)
+        return -1;
+    size_t room = OUTPUT_SIZE - x->out_end;
+    ssize_t got = pread(fd, to, len < room ? len : room, offset);
+    if (got > 0)
+        x->out_end += (size_t)got;
+    return got;
+}
+
+static ssize_t pass_file(struct http_exchange *x, int fd, off_t offset, size_t len)
+{
+    cress_stream *stream = x->http->stream;
+    cress_timeout limit;
+
+    cress_timeout_start(&limit, config_write_timeout(x->http->config));
+    x->busy = true;
+    ssize_t sent = stream->ops->send_file(stream, fd, offset, len < FILE_SLICE ? len : FILE_SLICE);
+    x->busy = false;
+    int error = errno;
+    if (cress_timeout_expired(&limit)) {
+        error = ETIMEDOUT;
+        sent = -1;
+    }
+    cress_timeout_close(&limit);
+    errno = error;
+    return sent;
+}
+
+ssize_t output_send_file(struct http_exchange *x, int fd, off_t offset, size_t len)
+{
+    if (len <= FILE_COPY || !x->http->stream->ops->send_file)
+        return copy_file(x, fd, offset, len);
+    if (output_flush(x) < 0)
+        return -1;
+    ssize_t sent = pass_file(x, fd, offset, len);
+    return sent < 0 ? fail(x) : sent;
+}

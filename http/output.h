@@ -1,0 +1,35 @@
+/* Collected output and its way into the stream. */
+#ifndef CRESS_HTTP_OUTPUT_H
+#define CRESS_HTTP_OUTPUT_H
+
+#include "exchange.h"
+
+enum { OUTPUT_SIZE = BLOCK_OUTPUT_SIZE };
+
+/* [waits] Where `room` bytes (at most OUTPUT_SIZE) can be written; then tell how many
+ * were, by output_end. NULL: ENOMEM, or as output_flush. */
+char *output_begin(struct http_exchange *x, size_t room);
+
+static inline void output_end(struct http_exchange *x, const char *end)
+{
+    x->out_end = (size_t)(end - x->out);
+}
+
+static inline size_t output_pending(const struct http_exchange *x)
+{
+    return x->out_end - x->out_start;
+}
+
+/* [waits] Hands over what was collected. -1: EPIPE (the client left, or the message was
+ * cut before), ETIMEDOUT, ECANCELED, EBUSY (another greenlet is at it). */
+int output_flush(struct http_exchange *x);
+/* [waits] What was collected, then `data`, without copying, then `tail`. On failure the
+ * message is cut. */
+int output_send(struct http_exchange *x, const void *data, size_t len, const char *tail);
+/* [waits] Up to len bytes of a file, by the stream's own way if it has one. How many, at
+ * least one; 0: the file ends; -1: nothing. */
+ssize_t output_send_file(struct http_exchange *x, int fd, off_t offset, size_t len);
+/* What goes out at once; the rest stays collected. */
+void output_push(struct http_exchange *x);
+
+#endif

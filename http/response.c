@@ -1,0 +1,646 @@
+/* The head of a response is formatted once, when the first body byte comes or it is
+ * known that none will; until then start_response keeps the app's fields, already
+ * formatted, in the request's memory. The body's framing is decided at that moment:
+ *
+ *   204, 304                          nothing, and nothing may be written
+ *   a Content-Length, said or known   the bytes as they are, counted
+ *   HEAD                              none; the length is said when it is known
+ *   HTTP/1.1                          chunks: one for each write
+ *   HTTP/1.0                          the bytes until the connection closes
+ */
+#include "response.h"
+
+#include "date.h"
+#include "input.h"
+#include "output.h"
+#include "status.h"
+#include "text.h"
+
+#include <llhttp.h>
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+enum {
+    MAX_FIELDS = 12 << 10, /* bytes of the app's fields */
+    HEAD_ROOM = 512,       /* what we add: status line, Date, Server, framing */
+    COPY_BELOW = 4 << 10,  /* larger pieces are sent without copying */
+    CHUNK_ROOM = 24,       /* around a chunk: its size in hexadecimal, three line ends */
+};
+
+#define SERVER "cress/" CRESS_VERSION
+
+static int misuse(int error)
+{
+    errno = error;
+    return -1;
+}
+
+static bool is_head_request(const struct http_exchange *x)
+{
+    return x->env.method_id == HTTP_HEAD;
+}
+
+bool response_closes(const struct http_exchange *x)
+{
+    return x->http->closing || x->env.closes || x->http->config->keep_alive <= 0;
+}
+
+/* ---- the app's fields ------------------------------------------------------------------- */
+
+static cress_str str(const char *text)
+{
+    return (cress_str){ text, strlen(text) };
+}
+
+static bool is_servers_own(cress_str name)
+{
+    return cress_str_equal_nocase(name, "Connection") ||
+           cress_str_equal_nocase(name, "Transfer-Encoding") ||
+           cress_str_equal_nocase(name, "Keep-Alive");
+}
+
+static bool is_sound_value(cress_str value)
+{
+    return value.len == 0 || text_all(value.data, value.len, TEXT_VALUE);
+}
+
+static int reserve_fields(cress_response *res, size_t more)
+{
+    struct http_exchange *x = exchange_of_response(res);
+    size_t wanted = res->fields_len + more, capacity = wanted < 512 ? wanted : wanted * 2;
+
+    if (wanted > MAX_FIELDS)
+        return misuse(EMSGSIZE);
+    if (wanted <= res->fields_capacity)
+        return 0;
+    char *fields = arena_alloc_text(&x->arena, capacity);
+    if (!fields)
+        return -1;
+    memcpy(fields, res->fields ? res->fields : "", res->fields_len);
+    res->fields = fields;
+    res->fields_capacity = (uint32_t)capacity;
+    return 0;
+}
+
+static char *put_field(char *to, cress_str name, cress_str value)
+{
+    to = text_put(to, name.data, name.len);
+    to = TEXT_PUT(to, ": ");
+    to = text_put(to, value.data, value.len);
+    return TEXT_PUT(to, "\r\n");
+}
+
+/* The Content-Length is ours to print: it may be dropped, and says when to stop. */
+static int set_length(cress_response *res, cress_str value)
+{
+    uint64_t length;
+
+    if (!text_parse_u64(value, &length) || (res->has_length && length != res->length))
+        return misuse(EINVAL);
+    res->length = length;
+    res->has_length = true;
+    return 0;
+}
+
+static int add_field(cress_response *res, const char *name_text, const char *value_text)
+{
+    cress_str name = str(name_text), value = str(value_text);
+
+    if (!text_all(name.data, name.len, TEXT_TOKEN) || !is_sound_value(value) ||
+        is_servers_own(name))
+        return misuse(EINVAL);
+    if (cress_str_equal_nocase(name, "Content-Length"))
+        return set_length(res, value);
+    if (reserve_fields(res, name.len + value.len + sizeof ": \r\n") < 0)
+        return -1;
+    res->has_date |= cress_str_equal_nocase(name, "Date");
+    res->has_server |= cress_str_equal_nocase(name, "Server");
+    const char *end = put_field(res->fields + res->fields_len, name, value);
+    res->fields_len = (uint32_t)(end - res->fields);
+    return 0;
+}
+
+static int check_startable(const cress_response *res, int status)
+{
+    if (res->begun || res->committed)
+        return misuse(EALREADY);
+    if (status < 200 || status > 599)
+        return misuse(EINVAL);
+    return 0;
+}
+
+static void restart(cress_response *res, int status)
+{
+    res->status = (uint16_t)status;
+    res->fields_len = 0;
+    res->has_length = res->has_date = res->has_server = false;
+}
+
+int cress_start_response(cress_response *res, int status, const cress_header headers[])
+{
+    if (check_startable(res, status) < 0)
+        return -1;
+    restart(res, status);
+    for (const cress_header *header = headers; header && header->name; header++)
+        if (add_field(res, header->name, header->value) < 0) {
+            int error = errno;
+            restart(res, 0);
+            return misuse(error);
+        }
+    return 0;
+}
+
+int cress_response_add_header(cress_response *res, const char *name, const char *value)
+{
+    if (res->status == 0)
+        return misuse(EINVAL);
+    if (check_startable(res, res->status) < 0)
+        return -1;
+    return add_field(res, name, value);
+}
+
+/* ---- the head ------------------------------------------------------------------------------ */
+
+static char *put_status_line(char *to, int status)
+{
+    cress_str line = status == 200 ? CRESS_STR("HTTP/1.1 200 OK\r\n") : status_line(status);
+
+    if (line.data)
+        return text_put(to, line.data, line.len);
+    to = TEXT_PUT(to, "HTTP/1.1 ");
+    to = text_put_u64(to, (uint64_t)status);
+    return TEXT_PUT(to, " Unknown\r\n");
+}
+
+static char *put_server(char *to, const char *software)
+{
+    if (!software)
+        return TEXT_PUT(to, "Server: " SERVER "\r\n");
+    if (!*software)
+        return to;
+    return put_field(to, CRESS_STR("Server"), str(software));
+}
+
+static char *put_date(char *to)
+{
+    to = TEXT_PUT(to, "Date: ");
+    to = text_put(to, date_now(), DATE_LEN);
+    return TEXT_PUT(to, "\r\n");
+}
+
+/* Says whether the connection goes on, where the version does not say so itself. */
+static char *put_connection(char *to, struct http_exchange *x)
+{
+    if (!response_closes(x))
+        return x->env.minor == 0 ? TEXT_PUT(to, "Connection: keep-alive\r\n") : to;
+    x->http->closing = true;
+    return x->env.minor == 0 && x->env.method.data ? to : TEXT_PUT(to, "Connection: close\r\n");
+}
+
+static char *put_length(char *to, uint64_t length)
+{
+    to = TEXT_PUT(to, "Content-Length: ");
+    to = text_put_u64(to, length);
+    return TEXT_PUT(to, "\r\n");
+}
+
+static char *put_opening(char *to, struct http_exchange *x, cress_response *res)
+{
+    to = put_status_line(to, res->status);
+    if (!res->has_server)
+        to = put_server(to, x->http->config->server_software);
+    if (!res->has_date)
+        to = put_date(to);
+    return put_connection(to, x);
+}
+
+static size_t head_size(const struct http_exchange *x, const cress_response *res)
+{
+    const char *software = x->http->config->server_software;
+
+    return HEAD_ROOM + res->fields_len + (software ? strlen(software) : 0);
+}
+
+static void decide_framing(struct http_exchange *x, cress_response *res, bool is_whole)
+{
+    if (status_is_bodiless(res->status))
+        res->framing = FRAMING_NONE;
+    else if (res->has_length || is_whole)
+        res->framing = FRAMING_LENGTH;
+    else if (is_head_request(x))
+        res->framing = FRAMING_NONE;
+    else
+        res->framing = x->env.minor == 0 ? FRAMING_CLOSE : FRAMING_CHUNKED;
+    if (res->framing == FRAMING_LENGTH && !res->has_length)
+        res->length = res->sent;
+}
+
+/* [waits] Formats the head. is_whole: the app has written all that it will. */
+static int commit(cress_response *res, bool is_whole)
+{
+    struct http_exchange *x = exchange_of_response(res);
+    char *to = output_begin(x, head_size(x, res));
+
+    if (!to)
+        return -1;
+    res->mark = (size_t)(to - x->out);
+    decide_framing(x, res, is_whole);
+    if (res->framing == FRAMING_CLOSE || (is_whole && input_blocks_next(x)))
+        x->http->closing = true;
+    to = put_opening(to, x, res);
+    if (res->framing == FRAMING_LENGTH)
+        to = put_length(to, res->length);
+    else if (res->framing == FRAMING_CHUNKED)
+        to = TEXT_PUT(to, "Transfer-Encoding: chunked\r\n");
+    to = text_put(to, res->fields ? res->fields : "", res->fields_len);
+    output_end(x, TEXT_PUT(to, "\r\n"));
+    res->committed = true;
+    return 0;
+}
+
+/* ---- the body ------------------------------------------------------------------------------ */
+
+/* What a second greenlet writes is not held back until the handler waits. */
+static int flush_for_others(struct http_exchange *x)
+{
+    return cress_self() == x->greenlet ? 0 : output_flush(x);
+}
+
+static char *put_chunk_size(char *to, size_t len)
+{
+    to = text_put_hex(to, len);
+    return TEXT_PUT(to, "\r\n");
+}
+
+static int put_small(struct http_exchange *x, const void *data, size_t len, bool is_chunk)
+{
+    char *to = output_begin(x, len + CHUNK_ROOM);
+
+    if (!to)
+        return -1;
+    if (is_chunk)
+        to = put_chunk_size(to, len);
+    to = text_put(to, data, len);
+    if (is_chunk)
+        to = TEXT_PUT(to, "\r\n");
+    output_end(x, to);
+    return 0;
+}
+
+static int put_large(struct http_exchange *x, const void *data, size_t len, bool is_chunk)
+{
+    if (is_chunk) {
+        char *to = output_begin(x, CHUNK_ROOM);
+        if (!to)
+            return -1;
+        output_end(x, put_chunk_size(to, len));
+    }
+    return output_send(x, data, len, is_chunk ? "\r\n" : "");
+}
+
+static int put_body(cress_response *res, const void *data, size_t len)
+{
+    struct http_exchange *x = exchange_of_response(res);
+    bool is_chunk = res->framing == FRAMING_CHUNKED;
+    int result =
+        len < COPY_BELOW ? put_small(x, data, len, is_chunk) : put_large(x, data, len, is_chunk);
+
+    if (result == 0)
+        res->body_bytes += len;
+    else if (x->broken)
+        res->cut = true;
+    return result;
+}
+
+static int too_long(cress_response *res)
+{
+    res->cut = true;
+    res->wrong = "wrote more than its Content-Length";
+    return misuse(EMSGSIZE);
+}
+
+/* May len more bytes be written? */
+static int check_writable(cress_response *res, size_t len)
+{
+    const struct http_exchange *x = exchange_of_response(res);
+
+    if (cress_check() < 0)
+        return -1;
+    if (res->status == 0 || res->complete)
+        return misuse(EINVAL);
+    if (x->broken || x->http->gone || res->cut)
+        return misuse(EPIPE);
+    if (len > 0 && (res->status == 204 || res->status == 205)) {
+        res->wrong = "wrote a body where the status allows none";
+        return misuse(EINVAL);
+    }
+    if (res->has_length && len > res->length - res->sent)
+        return too_long(res);
+    return 0;
+}
+
+/* A body that is dropped: the answer to HEAD, and 304. */
+static bool drops_body(const cress_response *res)
+{
+    return is_head_request(exchange_of_response(res)) || status_is_bodiless(res->status);
+}
+
+/* [waits] Accounts for len bytes and makes sure that the head is out before them. 1: they
+ * are to be sent; 0: dropped. */
+static int begin_body(cress_response *res, size_t len)
+{
+    if (check_writable(res, len) < 0)
+        return -1;
+    if (drops_body(res)) {
+        res->begun = true;
+        res->sent += len;
+        return 0;
+    }
+    if (!res->committed && commit(res, false) < 0)
+        return -1;
+    res->begun = true;
+    res->sent += len;
+    return 1;
+}
+
+int cress_response_write(cress_response *res, const void *data, size_t len)
+{
+    if (len == 0)
+        return check_writable(res, 0);
+    int sends = begin_body(res, len);
+    if (sends <= 0)
+        return sends;
+    if (put_body(res, data, len) < 0)
+        return -1;
+    return flush_for_others(exchange_of_response(res));
+}
+
+int cress_response_printf(cress_response *res, const char *format, ...)
+{
+    struct http_exchange *x = exchange_of_response(res);
+    char small[256], *text = small;
+    va_list args, again;
+
+    va_start(args, format);
+    va_copy(again, args);
+    int len = vsnprintf(small, sizeof small, format, args);
+    if (len >= (int)sizeof small) {
+        text = arena_alloc_text(&x->arena, (size_t)len + 1);
+        if (text)
+            vsnprintf(text, (size_t)len + 1, format, again);
+    }
+    va_end(again);
+    va_end(args);
+    if (len < 0 || !text)
+        return -1;
+    return cress_response_write(res, text, (size_t)len);
+}
+
+int cress_response_flush(cress_response *res)
+{
+    if (check_writable(res, 0) < 0)
+        return -1;
+    if (!res->committed && commit(res, false) < 0)
+        return -1;
+    return output_flush(exchange_of_response(res));
+}
+
+/* ---- files --------------------------------------------------------------------------------- */
+
+/* EIO early, while nothing is said, if the file is known to be shorter. */
+static int check_file(int fd, off_t offset, size_t len)
+{
+    struct stat about;
+
+    if (fstat(fd, &about) < 0)
+        return -1;
+    if (offset < 0)
+        return misuse(EINVAL);
+    if (S_ISREG(about.st_mode) &&
+        (offset > about.st_size || len > (size_t)(about.st_size - offset)))
+        return misuse(EIO);
+    return 0;
+}
+
+static int send_file_all(cress_response *res, int fd, off_t offset, size_t len)
+{
+    struct http_exchange *x = exchange_of_response(res);
+
+    for (size_t done = 0; done < len;) {
+        ssize_t sent = output_send_file(x, fd, offset + (off_t)done, len - done);
+        if (sent == 0)
+            errno = EIO;
+        if (sent <= 0) {
+            res->cut = x->broken = true;
+            return -1;
+        }
+        done += (size_t)sent;
+        res->body_bytes += (size_t)sent;
+    }
+    return 0;
+}
+
+int cress_response_send_file(cress_response *res, int fd, off_t offset, size_t len)
+{
+    struct http_exchange *x = exchange_of_response(res);
+
+    if (check_writable(res, 0) < 0 || check_file(fd, offset, len) < 0)
+        return -1;
+    if (!res->committed && !res->begun && !res->has_length && !status_is_bodiless(res->status)) {
+        res->length = len;
+        res->has_length = true;
+    }
+    int sends = begin_body(res, len);
+    if (sends <= 0 || len == 0)
+        return sends < 0 ? -1 : 0;
+    bool is_chunk = res->framing == FRAMING_CHUNKED;
+    char *to = output_begin(x, CHUNK_ROOM);
+    if (!to)
+        return -1;
+    output_end(x, is_chunk ? put_chunk_size(to, len) : to);
+    if (send_file_all(res, fd, offset, len) < 0)
+        return -1;
+    if (is_chunk && put_small(x, "\r\n", 2, false) < 0)
+        return -1;
+    return flush_for_others(x);
+}
+
+/* ---- the whole at once ---------------------------------------------------------------------- */
+
+static char *put_respond_head(char *to, struct http_exchange *x, cress_str type, size_t len)
+{
+    cress_response *res = &x->res;
+
+    to = put_opening(to, x, res);
+    if (type.data)
+        to = put_field(to, CRESS_STR("Content-Type"), type);
+    if (res->framing == FRAMING_LENGTH)
+        to = put_length(to, len);
+    return TEXT_PUT(to, "\r\n");
+}
+
+static int put_response(struct http_exchange *x, cress_str type, const void *body, size_t len)
+{
+    cress_response *res = &x->res;
+    bool drops = drops_body(res);
+    size_t copied = !drops && len < COPY_BELOW ? len : 0;
+    char *to = output_begin(x, head_size(x, res) + type.len + copied);
+
+    if (!to)
+        return -1;
+    res->mark = (size_t)(to - x->out);
+    to = put_respond_head(to, x, type, len);
+    output_end(x, copied ? text_put(to, body, copied) : to);
+    res->begun = res->committed = true;
+    res->sent = res->length = len;
+    if (!drops && !copied && len && output_send(x, body, len, "") < 0) {
+        res->cut = true;
+        return -1;
+    }
+    res->body_bytes = drops ? 0 : len;
+    return flush_for_others(x);
+}
+
+int cress_respond(cress_response *res, int status, const char *type, const void *body, size_t len)
+{
+    struct http_exchange *x = exchange_of_response(res);
+    cress_str type_text = type ? str(type) : (cress_str){ NULL, 0 };
+
+    if (check_startable(res, status) < 0)
+        return -1;
+    if ((type && !is_sound_value(type_text)) || type_text.len > MAX_FIELDS)
+        return misuse(EINVAL);
+    restart(res, status);
+    if (check_writable(res, len) < 0)
+        return -1;
+    res->has_length = true;
+    res->framing = status_is_bodiless(status) ? FRAMING_NONE : FRAMING_LENGTH;
+    if (input_blocks_next(x))
+        x->http->closing = true;
+    return put_response(x, type_text, body, len);
+}
+
+/* ---- the end -------------------------------------------------------------------------------- */
+
+/* The client gets what was collected and sees that it is not all. */
+static void cut(struct http_exchange *x)
+{
+    output_flush(x);
+    x->res.cut = x->broken = true;
+    x->http->closing = true;
+}
+
+/* Takes back a response that is still collected as a whole. */
+static bool retract(struct http_exchange *x)
+{
+    cress_response *res = &x->res;
+
+    if (x->broken || res->cut || res->is_out)
+        return false;
+    if (res->committed)
+        output_end(x, x->out + res->mark);
+    res->committed = false;
+    return true;
+}
+
+static bool is_short(const struct http_exchange *x)
+{
+    const cress_response *res = &x->res;
+
+    return res->framing == FRAMING_LENGTH && !is_head_request(x) && res->sent < res->length;
+}
+
+static int complete_framing(struct http_exchange *x)
+{
+    cress_response *res = &x->res;
+
+    if (res->cut || (!res->committed && commit(res, true) < 0))
+        return -1;
+    if (res->framing == FRAMING_CHUNKED)
+        return put_small(x, "0\r\n\r\n", 5, false);
+    if (!is_short(x))
+        return 0;
+    res->wrong = "wrote less than its Content-Length";
+    return -1;
+}
+
+static const char *answer_for_silent(cress_response *res)
+{
+    const cress_timeout *limit = exchange_of_response(res)->http->limit;
+    bool is_late = limit && cress_timeout_expired(limit);
+
+    response_error(res, is_late ? 503 : 500, CRESS_STR(""));
+    return is_late ? NULL : "returned 0 without a response";
+}
+
+const char *response_complete(cress_response *res)
+{
+    struct http_exchange *x = exchange_of_response(res);
+
+    if (res->status == 0)
+        return answer_for_silent(res);
+    if (complete_framing(x) < 0)
+        cut(x);
+    res->complete = true;
+    return res->wrong;
+}
+
+static void put_error_page(struct http_exchange *x, cress_str extra)
+{
+    cress_response *res = &x->res;
+    const char *reason = cress_status_reason(res->status);
+    size_t reason_len = strlen(reason), len = 4 + reason_len + 1;
+    bool has_body = !is_head_request(x);
+    char *to = output_begin(x, head_size(x, res) + extra.len + len);
+
+    if (!to) {
+        cut(x);
+        return;
+    }
+    to = put_opening(to, x, res);
+    to = text_put(to, extra.data, extra.len);
+    to = TEXT_PUT(to, "Content-Type: text/plain\r\n");
+    to = put_length(to, len);
+    to = TEXT_PUT(to, "\r\n");
+    if (has_body) {
+        to = text_put_u64(to, res->status);
+        to = TEXT_PUT(to, " ");
+        to = text_put(to, reason, reason_len);
+        to = TEXT_PUT(to, "\n");
+    }
+    output_end(x, to);
+    res->body_bytes = has_body ? len : 0;
+}
+
+bool response_error(cress_response *res, int status, cress_str extra)
+{
+    struct http_exchange *x = exchange_of_response(res);
+
+    res->complete = true;
+    if (!retract(x)) {
+        cut(x);
+        return false;
+    }
+    restart(res, status);
+    res->committed = true;
+    if (input_blocks_next(x))
+        x->http->closing = true;
+    put_error_page(x, extra);
+    return true;
+}
+
+/* ---- the client's leaving -------------------------------------------------------------------- */
+
+cress_waitable *cress_response_gone(cress_response *res)
+{
+    return &exchange_of_response(res)->gone.waitable;
+}
+
+void cress_response_ignore_gone(cress_response *res)
+{
+    res->ignores_gone = true;
+}

@@ -1,0 +1,97 @@
+/* Formatting and classifying text on the request path, where printf and strtol cost
+ * more than the rest of a response. */
+#include "text.h"
+
+#define T TEXT_TOKEN
+#define V TEXT_VALUE
+#define H TEXT_HOST
+
+const uint8_t text_classes[256] = {
+    ['\t'] = V,
+    [' '] = V,
+    ['!'] = T | V | H,
+    ['"'] = V,
+    ['#'] = T | V,
+    ['$'] = T | V | H,
+    ['%'] = T | V,
+    ['&'] = T | V | H,
+    ['\''] = T | V | H,
+    ['('] = V | H,
+    [')'] = V | H,
+    ['*'] = T | V | H,
+    ['+'] = T | V | H,
+    [','] = V | H,
+    ['-'] = T | V | H,
+    ['.'] = T | V | H,
+    ['/'] = V,
+    ['0' ... '9'] = T | V | H | TEXT_DIGIT | TEXT_HEX,
+    [':'] = V,
+    [';'] = V | H,
+    ['<'] = V,
+    ['='] = V | H,
+    ['>' ... '@'] = V,
+    ['A' ... 'F'] = T | V | H | TEXT_HEX,
+    ['G' ... 'Z'] = T | V | H,
+    ['[' ... ']'] = V,
+    ['^'] = T | V,
+    ['_'] = T | V | H,
+    ['`'] = T | V,
+    ['a' ... 'f'] = T | V | H | TEXT_HEX,
+    ['g' ... 'z'] = T | V | H,
+    ['{'] = V,
+    ['|'] = T | V,
+    ['}'] = V,
+    ['~'] = T | V | H,
+    [0x80 ... 0xff] = V,
+};
+
+bool text_all(const char *data, size_t len, int class)
+{
+    for (size_t i = 0; i < len; i++)
+        if (!text_is(data[i], class))
+            return false;
+    return len > 0;
+}
+
+bool text_equal_nocase(cress_str a, cress_str b)
+{
+    return a.len == b.len && strncasecmp(a.data, b.data, a.len) == 0;
+}
+
+char *text_put_u64(char *to, uint64_t value)
+{
+    size_t digits = 1;
+
+    for (uint64_t rest = value; rest >= 10; rest /= 10)
+        digits++;
+    for (size_t i = digits; i-- > 0; value /= 10)
+        to[i] = (char)('0' + value % 10);
+    return to + digits;
+}
+
+char *text_put_hex(char *to, uint64_t value)
+{
+    size_t digits = 1;
+
+    for (uint64_t rest = value; rest >= 16; rest >>= 4)
+        digits++;
+    for (size_t i = digits; i-- > 0; value >>= 4)
+        to[i] = "0123456789abcdef"[value & 15];
+    return to + digits;
+}
+
+bool text_parse_u64(cress_str text, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+
+    if (!text_all(text.data, text.len, TEXT_DIGIT))
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned digit = (unsigned)(text.data[i] - '0');
+        if (value > (UINT64_MAX - digit) / 10)
+            return false;
+        value = value * 10 + digit;
+    }
+    *ret_value = value;
+    return true;
+}

@@ -1,0 +1,57 @@
+/* Small pieces of text: character classes and formatting without printf. */
+#ifndef CRESS_HTTP_TEXT_H
+#define CRESS_HTTP_TEXT_H
+
+#include <cress/str.h>
+
+enum {
+    TEXT_TOKEN = 1, /* RFC 9110 5.6.2: field names, methods */
+    TEXT_VALUE = 2, /* RFC 9110 5.5: field values */
+    TEXT_HOST = 4,  /* RFC 3986 3.2.2: reg-name, but for '%' */
+    TEXT_DIGIT = 8,
+    TEXT_HEX = 16,
+};
+
+extern const uint8_t text_classes[256];
+
+static inline bool text_is(char c, int class)
+{
+    return text_classes[(unsigned char)c] & class;
+}
+
+/* Not empty, and all of one class. */
+bool text_all(const char *data, size_t len, int class);
+
+/* The value of a hexadecimal digit. */
+static inline int text_hex_value(char c)
+{
+    return text_is(c, TEXT_DIGIT) ? c - '0' : (c | 0x20) - 'a' + 10;
+}
+
+/* Is a token, of the same length, the lower-case `lower`? */
+static inline bool text_matches(const char *name, const char *lower, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if ((name[i] | 0x20) != lower[i])
+            return false;
+    return true;
+}
+
+bool text_equal_nocase(cress_str a, cress_str b);
+
+static inline char *text_put(char *to, const char *data, size_t len)
+{
+    memcpy(to, data, len);
+    return to + len;
+}
+
+#define TEXT_PUT(to, literal) text_put(to, "" literal, sizeof(literal) - 1)
+
+/* Decimal (at most 20 bytes) and hexadecimal (at most 16), without a NUL. */
+char *text_put_u64(char *to, uint64_t value);
+char *text_put_hex(char *to, uint64_t value);
+
+/* Decimal digits only, without overflow. */
+bool text_parse_u64(cress_str text, uint64_t *ret_value);
+
+#endif

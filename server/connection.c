@@ -1,0 +1,333 @@
+/* A connection: one greenlet that reads requests and calls the application.
+ *
+ * Between requests, with nothing buffered, the greenlet rests: its stack and its
+ * exchange are given back and what stays is this record. Its descriptor remains
+ * registered, so that a keep-alive request costs one recv and one send and no epoll_ctl.
+ *
+ * While the application waits, the hub watches the socket: what the client sends is
+ * read ahead up to a bound, and a client that leaves cancels the application's waits.
+ * Output that was collected goes to the kernel whenever the greenlet parks.
+ */
+#include "worker.h"
+
+#include <cress/stream.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum connection_state {
+    CONNECTION_RESTS,   /* or was woken and is about to run */
+    CONNECTION_BUSY,    /* runs, or waits for the server's own reasons */
+    CONNECTION_HANDLES, /* the application has it */
+};
+
+enum { LINGER_BYTES = 256 * 1024 };
+static const cress_seconds LINGER_TIME = 2.0;
+
+struct connection {
+    cress_socket_stream socket;
+    cress_http1 http;
+    cress_greenlet *greenlet; /* borrowed: it runs as long as this is there */
+    struct worker *worker;
+    struct connection *previous, *next;
+    struct expiry_node expiry;
+    uint8_t state; /* enum connection_state */
+    bool late;     /* the list that it was in has let it expire */
+    bool deaf;     /* the client left or sent all that fits: nothing more is read ahead */
+    cress_http1_peer peer;
+    char address[INET6_ADDRSTRLEN], port[6];
+};
+
+/* ---- whom it is with -------------------------------------------------------------- */
+
+static size_t write_number(char *at, unsigned number)
+{
+    char digits[8];
+    size_t len = 0;
+
+    do
+        digits[len++] = (char)('0' + number % 10);
+    while ((number /= 10) != 0);
+    for (size_t i = 0; i < len; i++)
+        at[i] = digits[len - 1 - i];
+    return len;
+}
+
+/* inet_ntop goes through sprintf: a third of a connection's set-up. */
+static size_t write_ipv4(char *at, struct in_addr in)
+{
+    const uint8_t *bytes = (const uint8_t *)&in;
+    char *start = at;
+
+    for (int i = 0; i < 4; i++) {
+        if (i)
+            *at++ = '.';
+        at += write_number(at, bytes[i]);
+    }
+    *at = '\0';
+    return (size_t)(at - start);
+}
+
+static cress_str write_port(struct connection *conn, in_port_t port)
+{
+    size_t len = write_number(conn->port, ntohs(port));
+
+    conn->port[len] = '\0';
+    return (cress_str){ conn->port, len };
+}
+
+static cress_str str_of(const char *text)
+{
+    return (cress_str){ text, strlen(text) };
+}
+
+static void name_peer(struct connection *conn, const struct listener *l,
+                      const struct sockaddr *peer)
+{
+    conn->peer = (cress_http1_peer){ CRESS_STR(""), CRESS_STR(""), str_of(l->server_name),
+                                     str_of(l->server_port) };
+    if (peer->sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)peer;
+        size_t len = write_ipv4(conn->address, in->sin_addr);
+        conn->peer.remote_addr = (cress_str){ conn->address, len };
+        conn->peer.remote_port = write_port(conn, in->sin_port);
+    } else if (peer->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)peer;
+        inet_ntop(AF_INET6, &in6->sin6_addr, conn->address, sizeof conn->address);
+        conn->peer.remote_addr = str_of(conn->address);
+        conn->peer.remote_port = write_port(conn, in6->sin6_port);
+    }
+}
+
+/* ---- hooks -------------------------------------------------------------------------- */
+
+static void describe(void *arg, char *buf, size_t size)
+{
+    struct connection *conn = arg;
+
+    cress_http1_describe(&conn->http, buf, size);
+}
+
+static void before_wait(void *arg)
+{
+    struct connection *conn = arg;
+
+    if (conn->state != CONNECTION_HANDLES)
+        return;
+    cress_http1_push(&conn->http);
+    if (!conn->deaf)
+        cress_watch_start(&conn->socket.watch);
+}
+
+static const cress_greenlet_hooks hooks = { .describe = describe, .before_wait = before_wait };
+
+static void stop_listening(struct connection *conn)
+{
+    conn->deaf = true;
+    cress_watch_stop(&conn->socket.watch);
+}
+
+/* The client has sent something, or left, while the greenlet is not waiting for it. */
+static void on_idle(cress_watch *watch)
+{
+    struct connection *conn =
+        (struct connection *)(void *)((char *)watch - offsetof(struct connection, socket.watch));
+
+    if (conn->state == CONNECTION_RESTS)
+        return; /* it was woken for this and has not run yet */
+    if (conn->state == CONNECTION_BUSY) {
+        cress_watch_stop(watch);
+        return;
+    }
+    int more = cress_http1_pull(&conn->http);
+    if (more <= 0)
+        stop_listening(conn);
+    if (more < 0 && cress_http1_cancels(&conn->http))
+        cress_cancel(conn->greenlet);
+}
+
+/* ---- serving --------------------------------------------------------------------------- */
+
+static int call_application(struct connection *conn)
+{
+    cress_application *application = &conn->worker->application;
+
+    errno = 0;
+    return application->app(cress_http1_environ(&conn->http), cress_http1_response(&conn->http),
+                            application->self);
+}
+
+static void write_logs(struct connection *conn, const char *misuse)
+{
+    struct worker *worker = conn->worker;
+    cress_http1_log entry;
+
+    if (misuse)
+        cress_log(CRESS_LOG_ERROR, "%s: %s", worker->config->app_name, misuse);
+    if (!worker->access_log)
+        return;
+    cress_http1_get_log(&conn->http, &entry);
+    access_log_write(worker->access_log, conn->peer.remote_addr, &entry);
+}
+
+/* [waits] The application's turn, under the request's limit. */
+static void handle(struct connection *conn)
+{
+    struct worker *worker = conn->worker;
+    cress_timeout limit;
+
+    cress_timeout_start(&limit, worker->config->request_timeout);
+    conn->http.limit = &limit;
+    conn->state = CONNECTION_HANDLES;
+    conn->deaf = false;
+    int admitted = admission_enter(&worker->admission);
+    int result = admitted < 0 ? -1 : call_application(conn);
+    int error = errno;
+    conn->state = CONNECTION_BUSY;
+    conn->http.limit = NULL;
+    cress_timeout_close(&limit);
+    if (admitted == 0)
+        admission_leave(&worker->admission);
+    const char *misuse = NULL;
+    if (admitted < 0 && error != ECANCELED)
+        cress_http1_refuse(&conn->http, 503, worker->config->retry_after);
+    else
+        misuse = cress_http1_finish(&conn->http, result, error);
+    write_logs(conn, misuse);
+}
+
+/* [waits] So that a client which is still sending reads the answer before the reset
+ * that closing on unread input would send. */
+static void linger(struct connection *conn)
+{
+    char sink[4096];
+    size_t total = 0;
+    ssize_t count;
+    cress_timeout limit;
+
+    cress_timeout_start_shielded(&limit, LINGER_TIME);
+    if (cress_stream_shutdown(&conn->socket.stream) == 0)
+        while ((count = cress_stream_read(&conn->socket.stream, sink, sizeof sink, 0)) > 0 &&
+               total < LINGER_BYTES)
+            total += (size_t)count;
+    cress_timeout_close(&limit);
+}
+
+static void close_connection(struct connection *conn)
+{
+    struct worker *worker = conn->worker;
+
+    expiry_remove(&conn->expiry);
+    if (conn->http.linger && !conn->http.gone && !worker->quick)
+        linger(conn);
+    cress_http1_destroy(&conn->http);
+    cress_stream_close(&conn->socket.stream);
+    if (conn->previous)
+        conn->previous->next = conn->next;
+    else
+        worker->connections = conn->next;
+    if (conn->next)
+        conn->next->previous = conn->previous;
+    worker->open--;
+    cress_event_set(&worker->closed);
+    cress_set_hooks(conn->greenlet, NULL, NULL);
+    free(conn);
+}
+
+/* No whole request is there: false, if there is no point in waiting for one. */
+static bool await_request(struct connection *conn)
+{
+    struct worker *worker = conn->worker;
+    bool idle = cress_http1_idle(&conn->http);
+
+    if (cress_check() < 0 || (idle && (conn->late || worker->draining)))
+        return false;
+    if (conn->late) {
+        cress_http1_refuse(&conn->http, 408, -1);
+        return false;
+    }
+    struct expiry *list = idle && conn->http.requests ? &worker->idle : &worker->heads;
+    if (conn->expiry.list != list)
+        expiry_add(list, &conn->expiry);
+    conn->state = CONNECTION_RESTS;
+    return true;
+}
+
+/* Runs each time something has arrived, until there is nothing more to do. */
+static void *run(void *arg)
+{
+    struct connection *conn = arg;
+
+    conn->state = CONNECTION_BUSY;
+    conn->http.readable = true;
+    for (;;) {
+        switch (cress_http1_next(&conn->http, false)) {
+        case CRESS_HTTP1_REQUEST:
+            expiry_remove(&conn->expiry);
+            conn->late = false;
+            handle(conn);
+            if (conn->worker->draining)
+                conn->http.closing = true;
+            break;
+        case CRESS_HTTP1_WAIT:
+            if (await_request(conn))
+                return cress_rest(&conn->socket.watch);
+            /* fallthrough */
+        case CRESS_HTTP1_CLOSE:
+            close_connection(conn);
+            return NULL;
+        }
+    }
+}
+
+void connection_start(struct listener *l, int fd, const struct sockaddr *peer)
+{
+    struct worker *worker = l->worker;
+    struct connection *conn = calloc(1, sizeof *conn);
+    cress_greenlet *g = conn ? cress_spawn(run, conn) : NULL;
+
+    if (!g) {
+        cress_log(CRESS_LOG_ERROR, "a connection was refused: %s", strerror(errno));
+        free(conn);
+        close(fd);
+        return;
+    }
+    conn->worker = worker;
+    conn->greenlet = g;
+    cress_set_hooks(g, &hooks, conn);
+    cress_release(g);
+    name_peer(conn, l, peer);
+    cress_socket_stream_init(&conn->socket, fd, on_idle);
+    cress_http1_init(&conn->http, &conn->socket.stream, &worker->http, &conn->peer);
+    conn->next = worker->connections;
+    if (conn->next)
+        conn->next->previous = conn;
+    worker->connections = conn;
+    worker->open++;
+}
+
+void connection_expire(struct expiry_node *node)
+{
+    struct connection *conn =
+        (struct connection *)(void *)((char *)node - offsetof(struct connection, expiry));
+
+    conn->late = true;
+    cress_rouse(conn->greenlet);
+}
+
+void connection_rouse_all(struct worker *worker)
+{
+    for (struct connection *conn = worker->connections; conn; conn = conn->next)
+        cress_rouse(conn->greenlet);
+}
+
+void connection_cancel_all(struct worker *worker)
+{
+    for (struct connection *conn = worker->connections; conn; conn = conn->next)
+        cress_cancel(conn->greenlet);
+}

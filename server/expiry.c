@@ -1,0 +1,77 @@
+/* See expiry.h. The sleeper sleeps until the deadline of the node that was first when
+ * it looked; a node that left and came back meanwhile costs it one look more. */
+#include "expiry.h"
+
+static void expire_due(struct expiry *e)
+{
+    while (e->first && e->first->deadline <= cress_now()) {
+        struct expiry_node *node = e->first;
+        expiry_remove(node);
+        e->expire(node);
+    }
+}
+
+static void *sleep_and_expire(void *arg)
+{
+    struct expiry *e = arg;
+
+    for (;;) {
+        cress_event_clear(&e->filled);
+        if (!e->first && cress_event_wait(&e->filled, CRESS_FOREVER) < 0)
+            return NULL;
+        if (e->first && e->first->deadline > cress_now() &&
+            cress_sleep(e->first->deadline - cress_now()) < 0)
+            return NULL;
+        expire_due(e);
+    }
+}
+
+int expiry_start(struct expiry *e, cress_seconds span, void (*expire)(struct expiry_node *node))
+{
+    *e = (struct expiry){ .span = span, .expire = expire };
+    e->sleeper = cress_spawn(sleep_and_expire, e);
+    if (!e->sleeper)
+        return -1;
+    cress_set_name(e->sleeper, "expiry of %g s", span);
+    return 0;
+}
+
+void expiry_stop(struct expiry *e)
+{
+    cress_kill(e->sleeper, CRESS_FOREVER);
+    cress_release(e->sleeper);
+    e->sleeper = NULL;
+}
+
+void expiry_add(struct expiry *e, struct expiry_node *node)
+{
+    expiry_remove(node);
+    node->list = e;
+    node->deadline = cress_now() + e->span;
+    node->next = NULL;
+    node->previous = e->last;
+    if (e->last)
+        e->last->next = node;
+    else
+        e->first = node;
+    e->last = node;
+    if (!node->previous && e->span < CRESS_FOREVER)
+        cress_event_set(&e->filled);
+}
+
+void expiry_remove(struct expiry_node *node)
+{
+    struct expiry *e = node->list;
+
+    if (!e)
+        return;
+    if (node->previous)
+        node->previous->next = node->next;
+    else
+        e->first = node->next;
+    if (node->next)
+        node->next->previous = node->previous;
+    else
+        e->last = node->previous;
+    node->list = NULL;
+}

@@ -1,0 +1,26 @@
+/* <cress/cress.h>: green threads and WSGI-style HTTP for C, all of it.
+ *
+ * Each header says what it holds: start with <cress/greenlet.h> for greenlets,
+ * <cress/response.h> for applications, <cress/serve.h> for serving them.
+ */
+#ifndef CRESS_CRESS_H
+#define CRESS_CRESS_H
+
+#include <cress/async_result.h>
+#include <cress/environ.h>
+#include <cress/event.h>
+#include <cress/greenlet.h>
+#include <cress/hub.h>
+#include <cress/io.h>
+#include <cress/local.h>
+#include <cress/pool.h>
+#include <cress/queue.h>
+#include <cress/response.h>
+#include <cress/semaphore.h>
+#include <cress/serve.h>
+#include <cress/signal.h>
+#include <cress/stream.h>
+#include <cress/timeout.h>
+#include <cress/waitable.h>
+
+#endif

@@ -1,0 +1,22 @@
+/* The error log: one line an event, on stderr or in a file. */
+#ifndef CRESS_LOG_H
+#define CRESS_LOG_H
+
+#include <cress/serve.h>
+
+/* Opens path ("-" or NULL: stderr) and sets the least level. -1: errno. */
+int log_open(const char *path, int level);
+void log_close(void);
+/* Opens the file again (log rotation). -1: errno, and the old one stays. */
+int log_reopen(void);
+/* -1: no such level. */
+int log_level_by_name(const char *name);
+bool log_enabled(int level);
+
+/* "program: text" on stderr, for what keeps the server from starting. */
+void log_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* How the program is called: argv[0] without its folders. Borrowed. */
+void log_set_program(const char *argv0);
+const char *log_program(void);
+
+#endif

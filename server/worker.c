@@ -1,0 +1,251 @@
+/* A worker's life: make the application, serve, drain, stop.
+ *
+ * SIGTERM drains: nothing new is accepted, connections without a request close at
+ * once, requests in flight finish within graceful_timeout and are then cancelled, so that
+ * their clean-up runs. SIGINT and SIGQUIT cancel at once. SIGUSR1 reopens the logs.
+ * gunicorn's signals.
+ */
+#include "worker.h"
+
+#include "log.h"
+
+#include <cress/hub.h>
+#include <cress/io.h>
+#include <cress/signal.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const cress_seconds CLEANUP_TIME = 5.0; /* for what was cancelled */
+
+/* ---- signals -------------------------------------------------------------------- */
+
+static void *on_graceful(void *arg)
+{
+    struct worker *worker = arg;
+
+    cress_log(CRESS_LOG_INFO, "Handling signal: term");
+    cress_event_set(&worker->stop);
+    return NULL;
+}
+
+static void *on_quick(void *arg)
+{
+    struct worker *worker = arg;
+
+    cress_log(CRESS_LOG_INFO, "Handling signal: int or quit");
+    worker->quick = true;
+    cress_event_set(&worker->stop);
+    cress_event_set(&worker->closed); /* a drain looks again */
+    return NULL;
+}
+
+static void *on_reopen(void *arg)
+{
+    struct worker *worker = arg;
+
+    if (worker->access_log && access_log_reopen(worker->access_log) < 0)
+        cress_log(CRESS_LOG_ERROR, "the access log was not reopened: %s", strerror(errno));
+    if (log_reopen() < 0)
+        cress_log(CRESS_LOG_ERROR, "the error log was not reopened: %s", strerror(errno));
+    return NULL;
+}
+
+static int catch_signals(struct worker *worker)
+{
+    if (cress_signal(SIGTERM, on_graceful, worker) < 0 ||
+        cress_signal(SIGINT, on_quick, worker) < 0 || cress_signal(SIGQUIT, on_quick, worker) < 0 ||
+        cress_signal(SIGUSR1, on_reopen, worker) < 0) {
+        cress_log(CRESS_LOG_CRITICAL, "signals can't be caught: %s", strerror(errno));
+        return CRESS_EXIT_FAILURE;
+    }
+    return CRESS_EXIT_OK;
+}
+
+/* ---- starting --------------------------------------------------------------------- */
+
+static int make_application(struct worker *worker)
+{
+    const cress_config *config = worker->config;
+
+    worker->application = (cress_application){ .app = config->app, .self = config->self };
+    if (!config->factory)
+        return CRESS_EXIT_OK;
+    if (config->factory(&worker->application) == 0 && worker->application.app)
+        return CRESS_EXIT_OK;
+    cress_log(CRESS_LOG_CRITICAL, "%s could not be made: %s", config->app_name, strerror(errno));
+    return CRESS_EXIT_FACTORY;
+}
+
+static int open_access_log(struct worker *worker)
+{
+    const cress_config *config = worker->config;
+
+    if (!config->access_logfile)
+        return CRESS_EXIT_OK;
+    worker->access_log = access_log_open(config->access_logfile, config->access_logformat);
+    if (worker->access_log)
+        return CRESS_EXIT_OK;
+    cress_log(CRESS_LOG_CRITICAL, "%s: %s", config->access_logfile, strerror(errno));
+    return CRESS_EXIT_LOG;
+}
+
+static int start_lists(struct worker *worker)
+{
+    const cress_config *config = worker->config;
+
+    admission_init(&worker->admission, config->concurrency, config->concurrency_backlog);
+    if (expiry_start(&worker->idle, config->keep_alive, connection_expire) == 0 &&
+        expiry_start(&worker->heads, config->header_timeout, connection_expire) == 0)
+        return CRESS_EXIT_OK;
+    cress_log(CRESS_LOG_CRITICAL, "%s", strerror(errno));
+    return CRESS_EXIT_FAILURE;
+}
+
+static void announce(const struct listener *l)
+{
+    address a = { .len = sizeof a.storage };
+    char text[160];
+
+    getsockname(cress_watch_fd(&l->watch), (struct sockaddr *)&a.storage, &a.len);
+    address_format(&a, text, sizeof text);
+    cress_log(CRESS_LOG_INFO, "Listening at: %s (%ld)", text, (long)getpid());
+}
+
+static int start_listeners(struct worker *worker, const int fds[], size_t count)
+{
+    worker->listeners = calloc(count, sizeof *worker->listeners);
+    if (!worker->listeners)
+        return CRESS_EXIT_FAILURE;
+    worker->listener_count = count;
+    for (size_t i = 0; i < count; i++)
+        if (listener_start(&worker->listeners[i], worker, fds[i]) < 0)
+            return CRESS_EXIT_FAILURE;
+    for (size_t i = 0; i < count; i++)
+        announce(&worker->listeners[i]);
+    return CRESS_EXIT_OK;
+}
+
+/* ---- stopping ----------------------------------------------------------------------- */
+
+static void stop_listeners(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->listener_count; i++)
+        listener_stop(&worker->listeners[i]);
+    free(worker->listeners);
+    worker->listeners = NULL;
+}
+
+/* [waits] Until no connection is left: false, if some still are after span seconds or a
+ * quick stop was asked for. */
+static bool await_empty(struct worker *worker, cress_seconds span, bool heed_quick)
+{
+    cress_timeout limit;
+    bool going_on = true;
+
+    cress_timeout_start(&limit, span);
+    while (worker->open > 0 && going_on && !(heed_quick && worker->quick)) {
+        cress_event_clear(&worker->closed);
+        going_on = cress_event_wait(&worker->closed, CRESS_FOREVER) == 0;
+    }
+    cress_timeout_close(&limit);
+    return worker->open == 0;
+}
+
+static void drain(struct worker *worker)
+{
+    worker->draining = true;
+    stop_listeners(worker);
+    connection_rouse_all(worker);
+    if (!worker->quick && await_empty(worker, worker->config->graceful_timeout, true))
+        return;
+    if (worker->open > 0 && !worker->quick)
+        cress_log(CRESS_LOG_WARNING, "%zu connections are cut after %g s", worker->open,
+                  worker->config->graceful_timeout);
+    worker->quick = true;
+    connection_cancel_all(worker);
+    if (!await_empty(worker, CLEANUP_TIME, false))
+        cress_log(CRESS_LOG_ERROR, "%zu connections did not end in time", worker->open);
+}
+
+static void close_all(struct worker *worker)
+{
+    expiry_stop(&worker->idle);
+    expiry_stop(&worker->heads);
+    if (worker->application.finish)
+        worker->application.finish(worker->application.self);
+    access_log_close(worker->access_log);
+}
+
+/* ---- the whole ------------------------------------------------------------------------ */
+
+struct start {
+    struct worker *worker;
+    const int *fds;
+    size_t count;
+    int status;
+};
+
+static int start_all(struct worker *worker, const struct start *start)
+{
+    int status = catch_signals(worker);
+
+    if (status == CRESS_EXIT_OK)
+        status = open_access_log(worker);
+    if (status == CRESS_EXIT_OK)
+        status = start_lists(worker);
+    if (status == CRESS_EXIT_OK)
+        status = make_application(worker);
+    if (status == CRESS_EXIT_OK)
+        status = start_listeners(worker, start->fds, start->count);
+    return status;
+}
+
+static void *serve(void *arg)
+{
+    struct start *start = arg;
+    struct worker *worker = start->worker;
+
+    start->status = start_all(worker, start);
+    if (start->status == CRESS_EXIT_OK)
+        cress_event_wait(&worker->stop, CRESS_FOREVER);
+    drain(worker);
+    close_all(worker);
+    if (start->status == CRESS_EXIT_OK)
+        cress_log(CRESS_LOG_INFO, "Stopped");
+    return NULL;
+}
+
+static void configure_http(struct worker *worker)
+{
+    const cress_config *config = worker->config;
+
+    worker->http = (cress_http1_config){
+        .limit_request_line = config->limit_request_line,
+        .limit_request_fields = config->limit_request_fields,
+        .limit_request_field_size = config->limit_request_field_size,
+        .limit_request_head = config->limit_request_head,
+        .limit_request_body = config->limit_request_body,
+        .body_timeout = config->body_timeout,
+        .write_timeout = config->write_timeout,
+        .keep_alive = config->keep_alive > 0 ? config->keep_alive : 0,
+        .allow_half_close = config->allow_half_close,
+    };
+}
+
+int worker_run(const cress_config *config, const int fds[], size_t count)
+{
+    struct worker worker = { .config = config };
+    struct start start = { .worker = &worker, .fds = fds, .count = count };
+    cress_hub_options options = { .stack_size = config->stack_size };
+
+    configure_http(&worker);
+    if (cress_run_with(&options, serve, &start) < 0) {
+        cress_log(CRESS_LOG_CRITICAL, "the worker failed: %s", strerror(errno));
+        return CRESS_EXIT_FAILURE;
+    }
+    return start.status;
+}

@@ -1,0 +1,61 @@
+/* A worker: one hub that serves one application on some listeners. */
+#ifndef CRESS_WORKER_H
+#define CRESS_WORKER_H
+
+#include "access_log.h"
+#include "address.h"
+#include "admission.h"
+#include "expiry.h"
+
+#include <cress/http1.h>
+#include <cress/serve.h>
+
+struct connection;
+
+struct listener {
+    struct worker *worker;
+    cress_watch watch; /* of the listening socket */
+    cress_greenlet *acceptor;
+    bool tcp;
+    char server_name[64], server_port[8];
+};
+
+struct worker {
+    const cress_config *config; /* filled */
+    cress_http1_config http;
+    cress_application application;
+    struct listener *listeners;
+    size_t listener_count;
+
+    struct connection *connections; /* all open ones */
+    size_t open;
+    cress_event closed; /* one less */
+    struct expiry idle; /* between two requests */
+    struct expiry heads; /* a request's head is awaited or on its way */
+    struct admission admission;
+    access_log *access_log;
+
+    bool draining;
+    cress_event stop; /* a signal came */
+    bool quick;       /* and wants it at once */
+};
+
+/* Runs it in a hub of its own on these listening sockets, which it closes: an exit
+ * status. */
+int worker_run(const cress_config *config, const int fds[], size_t count);
+
+/* listener.c */
+int listener_start(struct listener *l, struct worker *worker, int fd);
+/* [waits] Accepts nothing more, closes the socket. */
+void listener_stop(struct listener *l);
+
+/* connection.c: serves the accepted socket, which it owns from now on. */
+void connection_start(struct listener *l, int fd, const struct sockaddr *peer);
+/* Connections that rest between two requests end, unless one has arrived meanwhile. */
+void connection_rouse_all(struct worker *worker);
+/* All handlers are cancelled. */
+void connection_cancel_all(struct worker *worker);
+/* For the expiry lists. */
+void connection_expire(struct expiry_node *node);
+
+#endif

@@ -1,0 +1,45 @@
+"""Each tutorial program prints what gevent printed, under the virtual clock: times
+are exact and no time passes.
+"""
+
+import re
+import unittest
+
+import tutorial_programs as tutorial
+
+
+class Output(unittest.TestCase):
+    maxDiff = None
+
+    def run_program(self, name, *args):
+        process = tutorial.start(name, *args, virtual_clock=True)
+        stdout, stderr = process.communicate(timeout=50)
+        self.assertEqual(process.returncode, 0, stderr)
+        return stdout, stderr
+
+    def test_programs(self):
+        for name in tutorial.PROGRAMS:
+            with self.subTest(program=name):
+                self.assertEqual(self.run_program(name), tutorial.expected(name))
+
+    def test_tasks(self):
+        for seed in range(1, 8):
+            with self.subTest(seed=seed):
+                stdout, stderr = self.run_program("tasks", str(seed))
+                lines = stdout.splitlines()
+                all_tasks = [f"Task {i} done" for i in range(10)]
+                self.assertEqual(lines[:11], ["Synchronous:", *all_tasks])
+                self.assertEqual(lines[11], "Asynchronous:")
+                self.assertEqual(sorted(lines[12:]), all_tasks)
+                in_turn, together, at_once, longest = map(int, re.findall(r"(\d+) ms", stderr))
+                self.assertEqual(in_turn, together)
+                self.assertEqual(at_once, longest)
+                self.assertLess(at_once, in_turn)
+
+    def test_tasks_at_once_end_by_length(self):
+        orders = {self.run_program("tasks", str(seed))[0] for seed in range(1, 8)}
+        self.assertGreater(len(orders), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()

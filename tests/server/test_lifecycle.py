@@ -1,0 +1,301 @@
+"""Starting, listening, logging, draining and stopping."""
+
+import pathlib
+import re
+import signal
+import socket
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+import cress_server as cress  # noqa: E402
+
+HELLO = cress.app("hello")
+HANDLERS = cress.module("handlers")
+FACTORIES = cress.module("factories")
+
+
+def unix_client(path):
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(cress.DEADLINE)
+    sock.connect(path)
+    return cress.Client(sock)
+
+
+class Starting(cress.ServerTest):
+    def test_it_says_where_it_listens(self):
+        server = self.serve(HELLO)
+        version = cress.run("--version")[1].split()[1]
+        port = server.address[1]
+        first, second = server.log().splitlines()[:2]
+        stamp = rf"\[\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{{4}}\] \[{server.pid}\] \[INFO\] "
+        self.assertRegex(first, rf"^{stamp}Starting cress {re.escape(version)}$")
+        self.assertRegex(second, rf"^{stamp}Listening at: http://127\.0\.0\.1:{port} "
+                                 rf"\({server.pid}\)$")
+
+    def test_hello(self):
+        answer = self.serve(HELLO).ask()
+        self.assertEqual((answer.status, answer.body), (200, b"hello, world\n"))
+        self.assertEqual(answer.headers["content-length"], "13")
+
+    def test_application_before_app(self):
+        self.assertEqual(self.serve(cress.module("both_names")).ask().body, b"application\n")
+
+    def test_app(self):
+        self.assertEqual(self.serve(cress.module("only_app")).ask().body, b"app\n")
+
+    def test_named_symbol(self):
+        self.assertEqual(self.serve(cress.module("both_names") + ":app").ask().body, b"app\n")
+
+    def test_factory_is_called_in_the_hub_and_its_application_finished(self):
+        server = self.serve(FACTORIES + ":make()")
+        self.assertEqual(server.ask().body, b"made\n")
+        server.signal(signal.SIGTERM)
+        self.assertEqual(server.wait(), 0)
+        self.assertEqual(server.log().count("finished made"), 1)
+
+    def test_pid_file(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "pid"
+            server = self.serve(HELLO, "--pid", str(path))
+            self.assertEqual(path.read_text(), f"{server.pid}\n")
+            self.assertEqual(server.stop(), 0)
+            self.assertFalse(path.exists())
+
+
+class Addresses(cress.ServerTest):
+    def test_several_at_once(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = f"{folder}/socket"
+            server = self.serve(HANDLERS, "-b", "127.0.0.1:0", "-b", "[::1]:0",
+                                f"--bind=unix:{path}", bind=None)
+            server.await_log("Listening at", 3)
+            urls = re.findall(r"Listening at: (\S+) ", server.log())
+            self.assertRegex(urls[0], r"^http://127\.0\.0\.1:[1-9]\d*$")
+            self.assertRegex(urls[1], r"^http://\[::1\]:[1-9]\d*$")
+            self.assertEqual(urls[2], f"unix:{path}")
+            for host, url in (("127.0.0.1", urls[0]), ("::1", urls[1])):
+                sock = socket.create_connection((host, int(url.rsplit(":", 1)[1])),
+                                                timeout=cress.DEADLINE)
+                with cress.Client(sock) as client:
+                    self.assertEqual(client.get().body, b"hello, world\n")
+            with unix_client(path) as client:
+                self.assertEqual(client.get().body, b"hello, world\n")
+            self.assertEqual(server.stop(), 0)
+            self.assertFalse(pathlib.Path(path).exists())
+
+    def test_commas(self):
+        server = self.serve(HANDLERS, bind="127.0.0.1:0,127.0.0.1:0")
+        server.await_log("Listening at", 2)
+
+    def test_stale_unix_socket_is_replaced(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = f"{folder}/socket"
+            killed = cress.Server(HELLO, bind=f"unix:{path}")
+            killed.process.kill()
+            killed.wait()
+            self.assertTrue(pathlib.Path(path).exists())
+            self.serve(HELLO, bind=f"unix:{path}")
+            with unix_client(path) as client:
+                self.assertEqual(client.get().status, 200)
+            self.assertEqual(cress.run(HELLO, "-b", f"unix:{path}")[0], 6)
+
+    def test_environ_over_unix_and_ipv6(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = f"{folder}/socket"
+            server = self.serve(cress.app("environ"), "-b", f"unix:{path}", "-b", "[::1]:0",
+                                bind=None)
+            server.await_log("Listening at", 2)
+            with unix_client(path) as client:
+                self.assertEqual(client.get().status, 200)
+            port = int(re.search(r"\[::1\]:(\d+)", server.log()).group(1))
+            sock = socket.create_connection(("::1", port), timeout=cress.DEADLINE)
+            with cress.Client(sock) as client:
+                body = client.get().body
+            self.assertRegex(body, rb'"REMOTE_ADDR": ?"::1"')
+            self.assertRegex(body, rb'"SERVER_PORT": ?"%d"' % port)
+
+
+class AccessLog(cress.ServerTest):
+    LINE = (r'^127\.0\.0\.1 - - \[\d\d/[A-Z][a-z][a-z]/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] '
+            r'"GET /\?a=%22 HTTP/1\.1" 200 13 "http://there/" "a \\"test\\""$')
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = pathlib.Path(folder.name) / "access.log"
+
+    def lines(self, count):
+        def whole():
+            text = self.path.read_text() if self.path.exists() else ""
+            return text if text.count("\n") >= count else None
+        return cress.eventually(whole, f"{count} lines in the access log").splitlines()
+
+    def ask(self, server):
+        headers = 'Referer: http://there/\r\nUser-Agent: a "test"\r\n'
+        self.assertEqual(server.ask("/?a=%22", headers=headers).status, 200)
+
+    def test_combined_and_common(self):
+        server = self.serve(HANDLERS, "--access-logfile", str(self.path))
+        self.ask(server)
+        self.assertRegex(self.lines(1)[0], self.LINE)
+        self.path.unlink()
+        server = self.serve(HANDLERS, "--access-logfile", str(self.path),
+                            "--access-logformat=common")
+        self.ask(server)
+        self.assertRegex(self.lines(1)[0], self.LINE.split(' "http:')[0] + "$")
+
+    def test_each_request_of_a_connection(self):
+        server = self.serve(HANDLERS, "--access-logfile", str(self.path))
+        with server.connect() as client:
+            client.send(cress.request("/") + cress.request("/nowhere") + cress.request("/wake"))
+            for status in 200, 404, 204:
+                self.assertEqual(client.response().status, status)
+        found = [re.search(r'"GET (\S+) HTTP/1.1" (\d+) (\S+)', line).groups()
+                 for line in self.lines(3)]
+        self.assertEqual(found, [("/", "200", "13"), ("/nowhere", "404", "-"),
+                                 ("/wake", "204", "-")])
+
+    def test_reopened_by_sigusr1(self):
+        server = self.serve(HANDLERS, "--access-logfile", str(self.path))
+        self.ask(server)
+        self.lines(1)
+        moved = self.path.with_suffix(".1")
+        self.path.rename(moved)
+        server.signal(signal.SIGUSR1)
+
+        def reopened():
+            self.ask(server)
+            return self.path.exists() and self.path.read_text()
+        cress.eventually(reopened, "a line in the new file")
+        self.assertGreaterEqual(len(moved.read_text().splitlines()), 1)
+
+    def test_standard_output(self):
+        with open(self.path, "w", encoding="utf-8") as out:
+            server = self.serve(HANDLERS, "--access-logfile", "-", stdout=out)
+            self.ask(server)
+            self.assertRegex(self.lines(1)[0], self.LINE)
+
+    def test_nothing_is_lost_when_it_stops(self):
+        server = self.serve(HANDLERS, "--access-logfile", str(self.path))
+        with server.connect() as client:
+            for _ in range(50):
+                client.get()
+        server.signal(signal.SIGTERM)
+        self.assertEqual(server.wait(), 0)
+        self.assertEqual(len(self.path.read_text().splitlines()), 50)
+
+
+class ErrorLog(cress.ServerTest):
+    def test_file(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "error.log"
+            server = cress.subprocess.Popen(
+                [cress.CRESS, "-b", "127.0.0.1:0", "--error-logfile", str(path), HELLO],
+                stderr=cress.subprocess.PIPE)
+            cress.eventually(lambda: path.exists() and "Listening at" in path.read_text())
+            server.send_signal(signal.SIGTERM)
+            self.assertEqual(server.communicate(timeout=cress.DEADLINE)[1], b"")
+            self.assertEqual(server.returncode, 0)
+
+    def test_request_is_named(self):
+        server = self.serve(HANDLERS)
+        client = self.connect(server)
+        client.send(cress.request("/wait?x=1"))
+        server.await_state(waiting=1)
+        client.close()
+        server.await_log(r"\[INFO\] \[GET /wait\S*\] cleaned up after ECANCELED\n")
+
+
+class Stopping(cress.ServerTest):
+    def test_term_lets_requests_in_flight_finish(self):
+        server = self.serve(HANDLERS)
+        busy = self.connect(server)
+        idle = self.connect(server)
+        self.assertEqual(idle.get().status, 200)
+        busy.send(cress.request("/nap?ms=1000"))
+        waiting = self.connect(server)
+        waiting.send(cress.request("/wait"))
+        server.await_state(waiting=1)
+        server.ask("/wake")
+        self.assertEqual(waiting.response().status, 200)
+        server.signal(signal.SIGTERM)
+        self.assertTrue(idle.is_closed())
+        cress.eventually(lambda: self.refuses(server), "new connections are refused")
+        answer = busy.response()
+        self.assertEqual((answer.status, answer.body), (200, b"slept 1000\n"))
+        self.assertTrue(busy.is_closed())
+        self.assertEqual(server.wait(), 0)
+
+    def refuses(self, server):
+        try:
+            socket.create_connection(server.address, timeout=cress.DEADLINE).close()
+        except (ConnectionRefusedError, ConnectionResetError):
+            return True
+        return False
+
+    def test_term_lets_a_stream_finish(self):
+        server = self.serve(HANDLERS)
+        client = self.connect(server)
+        client.send(cress.request("/drip?count=5&ms=100"))
+        self.assertEqual(client.head()[0], 200)
+        self.assertEqual(client.chunk(), b"drop 0\n")
+        server.signal(signal.SIGTERM)
+        for i in range(1, 5):
+            self.assertEqual(client.chunk(), b"drop %d\n" % i)
+        self.assertEqual(client.chunk(), b"")
+        self.assertEqual(server.wait(), 0)
+
+    def test_after_the_graceful_timeout_handlers_clean_up(self):
+        server = self.serve(HANDLERS, "--graceful-timeout", "0.3")
+        client, slow = self.connect(server), self.connect(server)
+        client.send(cress.request("/wait"))
+        slow.send(cress.request("/clean-up-slowly"))
+        server.await_state(waiting=2)
+        server.signal(signal.SIGTERM)
+        self.assertEqual(server.wait(), 0)
+        self.assertIn("cleaned up after ECANCELED", server.log())
+        self.assertIn("slow clean-up has ended", server.log())
+
+    def test_one_that_ignores_its_kill_is_told_and_left(self):
+        server = self.serve(HANDLERS, "--graceful-timeout=0.2")
+        client = self.connect(server)
+        client.send(cress.request("/ignore-kill"))
+        time.sleep(0.2)
+        server.signal(signal.SIGTERM)
+        self.assertEqual(server.wait(), 0)
+        self.assertIn("gave in", server.log())
+
+    def quick(self, signum):
+        server = self.serve(HANDLERS)
+        waiting, idle = self.connect(server), self.connect(server)
+        self.assertEqual(idle.get().status, 200)
+        waiting.send(cress.request("/wait"))
+        server.await_state(waiting=1)
+        server.signal(signum)
+        self.assertEqual(server.wait(), 0)
+        self.assertTrue(idle.is_closed())
+        self.assertIn("cleaned up after ECANCELED", server.log())
+
+    def test_int_stops_quickly(self):
+        self.quick(signal.SIGINT)
+
+    def test_quit_stops_quickly(self):
+        self.quick(signal.SIGQUIT)
+
+    def test_int_ends_a_drain(self):
+        server = self.serve(HANDLERS, "--graceful-timeout=600")
+        client = self.connect(server)
+        client.send(cress.request("/wait"))
+        server.await_state(waiting=1)
+        server.signal(signal.SIGTERM)
+        cress.eventually(lambda: self.refuses(server), "it drains")
+        server.signal(signal.SIGINT)
+        self.assertEqual(server.wait(), 0)
+        self.assertIn("cleaned up after ECANCELED", server.log())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,149 @@
+"""How much at once: connections, requests in flight, descriptors."""
+
+import pathlib
+import socket
+import sys
+import time
+import unittest
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+import cress_server as cress  # noqa: E402
+
+HANDLERS = cress.module("handlers")
+
+
+def answers(client):
+    """Has the server begun to answer?"""
+    client.sock.settimeout(0.3)
+    try:
+        return bool(client.sock.recv(1, socket.MSG_PEEK))
+    except socket.timeout:
+        return False
+    finally:
+        client.sock.settimeout(cress.DEADLINE)
+
+
+class Connections(cress.ServerTest):
+    def test_accepting_stops_and_resumes(self):
+        server = self.serve(HANDLERS, "--worker-connections", "3", "--keep-alive=60")
+        first = [self.connect(server) for _ in range(3)]
+        for client in first:
+            self.assertEqual(client.get().status, 200)
+        more = [self.connect(server) for _ in range(3)]
+        for client in more:
+            client.send(cress.request())
+        self.assertFalse(answers(more[0]))
+        self.assertEqual(first[0].get().status, 200)
+        for closing, served in zip(first, more):
+            closing.close()
+            self.assertEqual(served.response().status, 200)
+
+    def test_full_server_uses_no_cpu(self):
+        server = self.serve(HANDLERS, "--worker-connections", "1", "--keep-alive=60")
+        first = self.connect(server)
+        self.assertEqual(first.get().status, 200)
+        second = self.connect(server)
+        second.send(cress.request())
+        before = server.cpu_seconds()
+        time.sleep(1)
+        self.assertLess(server.cpu_seconds() - before, 0.5)
+        self.assertFalse(answers(second))
+
+
+class Concurrency(cress.ServerTest):
+    def test_one_at_a_time_in_order(self):
+        server = self.serve(HANDLERS, "--concurrency", "1")
+        clients = [self.connect(server) for _ in range(4)]
+        for client in clients:
+            client.send(cress.request("/nap?ms=50"))
+        for client in clients:
+            self.assertEqual(client.response().body, b"slept 50\n")
+
+    def test_beyond_the_backlog_503(self):
+        server = self.serve(HANDLERS, "--concurrency=1", "--concurrency-backlog=1",
+                            "--retry-after", "7")
+        running, queued = self.connect(server), self.connect(server)
+        running.send(cress.request("/nap?ms=1500"))
+        queued.send(cress.request("/"))
+        refusals = []
+
+        def refused():
+            client = self.connect(server)
+            client.send(cress.request("/"))
+            if answers(client):
+                refusals.append(client)
+            return refusals
+        cress.eventually(refused, "a 503")
+        answer = refusals[0].response()
+        if answer.status == 200:
+            self.fail("it was not refused: the machine was too slow for this test")
+        self.assertEqual((answer.status, answer.headers["retry-after"]), (503, "7"))
+        self.assertTrue(refusals[0].is_closed())
+        self.assertEqual(running.response().status, 200)
+        self.assertEqual(queued.response().body, b"hello, world\n")
+
+    def test_no_backlog(self):
+        server = self.serve(HANDLERS, "--concurrency=1", "--concurrency-backlog=0",
+                            "--retry-after=0")
+        running = self.connect(server)
+        running.send(cress.request("/nap?ms=2000"))
+
+        def refusal():
+            answer = server.ask("/")
+            return answer if answer.status == 503 else None
+        answer = cress.eventually(refusal, "a 503")
+        self.assertNotIn("retry-after", answer.headers)
+        self.assertEqual(running.response().status, 200)
+        self.assertEqual(server.ask("/").status, 200)
+
+    def test_place_of_a_client_that_left_is_free_again(self):
+        server = self.serve(HANDLERS, "--concurrency=2")
+        leaving = self.connect(server)
+        leaving.send(cress.request("/wait"))
+        server.await_state(waiting=1)
+        leaving.close()
+        server.await_state(waiting=0, cleaned=1)
+        clients = [self.connect(server) for _ in range(2)]
+        for client in clients:
+            client.send(cress.request("/nap?ms=50"))
+        for client in clients:
+            self.assertEqual(client.response().status, 200)
+
+    def test_queued_client_that_leaves_takes_no_place(self):
+        server = self.serve(HANDLERS, "--concurrency=1")
+        running, leaving, last = (self.connect(server) for _ in range(3))
+        running.send(cress.request("/nap?ms=700"))
+        time.sleep(0.2)
+        leaving.send(cress.request("/wait"))
+        time.sleep(0.2)
+        leaving.close()
+        last.send(cress.request("/"))
+        self.assertEqual(running.response().status, 200)
+        self.assertEqual(last.response().status, 200)
+        self.assertEqual(server.state()["cleaned"], 0)
+
+
+class Descriptors(cress.ServerTest):
+    """--worker-connections fits, but the application's clients hold more than are left."""
+
+    def test_running_out_pauses_and_resumes(self):
+        server = self.serve(cress.module("descriptors"), "--worker-connections", "20",
+                            "--keep-alive=60", descriptors=100)
+        hungry = self.connect(server)
+        self.assertEqual(hungry.get("/take").status, 200)
+        waiting = [self.connect(server) for _ in range(5)]
+        for client in waiting:
+            client.send(cress.request("/"))
+        server.await_log("[Aa]ccepting pauses .*Too many open files")
+        before = server.cpu_seconds()
+        time.sleep(1)
+        self.assertLess(server.cpu_seconds() - before, 0.5)
+        self.assertLess(server.log().count("Too many open files"), 20)
+        self.assertFalse(answers(waiting[0]))
+        self.assertEqual(hungry.get("/give").status, 200)
+        for client in waiting:
+            self.assertEqual(client.response().status, 200)
+
+
+if __name__ == "__main__":
+    unittest.main()
