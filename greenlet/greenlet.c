@@ -231,6 +231,7 @@ void greenlet_run(cress_greenlet *g)
     }
     g->state = GREENLET_RUNNING;
     g->rests = false;
+    watch_roused(g);
     value = g->fn(g->arg);
     check_timeouts_closed(g);
     if (g->rests) {

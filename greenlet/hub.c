@@ -177,6 +177,7 @@ static void greenlet_entry(transfer_t transfer)
             context_leave(enter(hub, next));
         }
         next->stack = stack;
+        next->context.stack = &stack->extent;
         hub->current = next;
     }
 }

@@ -161,6 +161,7 @@ void local_finish_all(cress_greenlet *g);
 void hub_report(struct hub *hub, FILE *out);
 /* watch.c */
 void watch_rest(cress_greenlet *g);
+void watch_roused(cress_greenlet *g);
 
 /* Each watcher that is started and could wake somebody is counted, so that the hub
  * can tell waiting from being stuck. */

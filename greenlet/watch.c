@@ -80,6 +80,16 @@ void watch_rest(cress_greenlet *g)
     cress_watch_start(w);
 }
 
+/* It goes on for another reason than its watch's: it no longer waits there. */
+void watch_roused(cress_greenlet *g)
+{
+    cress_watch *w = g->rest_watch;
+
+    g->rest_watch = NULL;
+    if (w && w->waiter == g)
+        w->waiter = NULL;
+}
+
 void cress_watch_finish(cress_watch *w)
 {
     cress_greenlet *g = w->waiter;

@@ -304,7 +304,7 @@ bool input_blocks_next(const struct http_exchange *x)
         return false;
     if (input->error || input->expects_continue || x->phase == PHASE_HEAD)
         return true;
-    return input->kind == BODY_COUNTED && input->left > INPUT_MAX_DRAIN + (x->fill - x->pos);
+    return input->kind == BODY_COUNTED && input->left > INPUT_MAX_DRAIN;
 }
 
 static bool drop_rest(struct http_exchange *x)
@@ -312,7 +312,7 @@ static bool drop_rest(struct http_exchange *x)
     const char *data;
     ssize_t there;
 
-    for (size_t dropped = 0; dropped <= INPUT_MAX_DRAIN + x->in_size; dropped += (size_t)there) {
+    for (size_t dropped = 0; dropped <= INPUT_MAX_DRAIN; dropped += (size_t)there) {
         there = peek(x, &data);
         if (there <= 0)
             return there == 0;

@@ -494,7 +494,7 @@ static int skip_empty_line(struct http_exchange *x)
 }
 
 /* Why llhttp stopped. `at` is within what was received, or at its end. */
-static int refusal(const struct http_exchange *x, int error, const char *at)
+static int refusal(const struct http_exchange *x, llhttp_errno_t error, const char *at)
 {
     const char *base = x->in + x->start, *end = x->in + x->fill;
 

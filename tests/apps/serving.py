@@ -11,9 +11,9 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 
 import cress_server
-from cress_server import BUILD, DEADLINE, SANITIZED
+from cress_server import BUILD, DEADLINE, SANITIZED, eventually
 
-__all__ = ["BUILD", "DEADLINE", "SANITIZED", "Server", "read_all", "serve_module"]
+__all__ = ["BUILD", "DEADLINE", "SANITIZED", "Server", "eventually", "read_all", "serve_module"]
 
 
 def read_all(sock):

@@ -1,6 +1,7 @@
 """The chat's page in a real browser: two people, each in a Chromium of their own."""
 
 import os
+import signal
 import sys
 import unittest
 
@@ -25,7 +26,7 @@ class Person:
         self.browser.resize(**window)
 
     def visit(self, server, address):
-        self.browser.go(server.url + "/robots.txt") # a page without a script
+        self.browser.go(server.url + "/robots.txt")  # a page without a script
         self.browser.run("sessionStorage.clear(); localStorage.clear()")
         self.browser.go(server.url + address)
 
@@ -89,7 +90,7 @@ class Chat(unittest.TestCase):
     def shoot(self, name):
         if SHOTS:
             for person in self.alice, self.bob:
-                person.browser.screenshot(f"{SHOTS}/{name}-{person.name.lower()}.png")
+                person.browser.screenshot(f"{SHOTS}/{name}-{"desktop" if person is self.alice else "phone"}.png")
 
     def test_two_people_talk(self):
         self.both_enter()
@@ -203,9 +204,8 @@ class Chat(unittest.TestCase):
         self.bob.sees("before the crash")
         cls = type(self)
         port = self.server.port
-        self.server.process.kill()
-        self.server.process.wait()
-        self.server.process.stderr.close()
+        self.server.signal(signal.SIGKILL)
+        self.server.wait()
         for person in self.alice, self.bob:
             person.sees_state("offline")
         self.alice.say("written while it was away")

@@ -4,12 +4,14 @@ import concurrent.futures
 import hashlib
 import json
 import os
+import pathlib
 import socket
 import subprocess
+import tempfile
 import threading
 import unittest
 
-from serving import DEADLINE, SANITIZED, read_all, serve_module
+from serving import DEADLINE, SANITIZED, eventually, read_all, serve_module
 
 
 class Sample(unittest.TestCase):
@@ -289,6 +291,19 @@ class Impatient(Sample):
     def test_the_servers_limit(self):
         self.assertEqual(self.get("/?ms=60000")[0], 503)
         self.assertEqual(self.get("/?ms=1"), (200, b"slept 1 ms\n"))
+
+
+class Leaving(unittest.TestCase):
+    def test_a_sleeper_ends_with_its_client(self):
+        with tempfile.TemporaryDirectory() as folder:
+            log = pathlib.Path(folder) / "access.log"
+            server = serve_module("slow", "--request-timeout", "0", "--access-logfile", str(log))
+            self.addCleanup(server.stop)
+            with server.connect() as client:
+                client.sendall(b"GET /?ms=600000 HTTP/1.1\r\nHost: x\r\n\r\n")
+                self.assertEqual(server.request("GET", "/?ms=0")[0].status, 200)
+                self.assertNotIn("ms=600000", log.read_text())
+            eventually(lambda: "GET /?ms=600000 " in log.read_text(), "the request's end")
 
 
 class Upload(Sample):

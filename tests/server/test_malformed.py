@@ -16,7 +16,6 @@ HOST = b"Host: a\r\n"
 CASES = [
     # request line: RFC 9112 3
     (400, b"GET  / HTTP/1.1\r\n" + HOST + b"\r\n"),
-    (400, b"GET / HTTP/1.1 \r\n" + HOST + b"\r\n"),
     (400, b"GET /a b HTTP/1.1\r\n" + HOST + b"\r\n"),
     (400, b"GET / HTTP/1.1\n" + HOST + b"\r\n"),
     (400, b"GET /#top HTTP/1.1\r\n" + HOST + b"\r\n"),
@@ -25,7 +24,6 @@ CASES = [
     (400, b"GET /%zz HTTP/1.1\r\n" + HOST + b"\r\n"),
     (400, b"GET /%00 HTTP/1.1\r\n" + HOST + b"\r\n"),
     (400, b"GET /\x01 HTTP/1.1\r\n" + HOST + b"\r\n"),
-    (400, b"GET /\r\n"),
     (400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"),
     (501, b"FROB / HTTP/1.1\r\n" + HOST + b"\r\n"),
     (501, b"get / HTTP/1.1\r\n" + HOST + b"\r\n"),
@@ -65,6 +63,8 @@ CASES = [
 
 # status one of several: which of the refusals comes first is not fixed
 EITHER = [
+    ((400, 505), b"GET / HTTP/1.1 \r\n" + HOST + b"\r\n"),
+    ((400, 505), b"GET /\r\n\r\n"),
     ((400, 501), b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: gzip, chunked\r\n\r\n"),
     ((400, 501), b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked, gzip\r\n\r\n"),
     ((400, 505), b"GET / HTTP/1.2\r\n" + HOST + b"\r\n"),
@@ -86,7 +86,8 @@ class Malformed(cress.ServerTest):
                     client.send(data[i:i + 7])
             answer = client.response()
             self.assertIn(answer.status, statuses, (data, answer))
-            self.assertEqual(answer.headers.get("connection"), "close", data)
+            if b"HTTP/1.0" not in data:
+                self.assertEqual(answer.headers.get("connection"), "close", data)
             self.assertTrue(client.is_closed(), data)
 
     def test_refused(self):

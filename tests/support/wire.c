@@ -1,0 +1,157 @@
+/* A served connection whose client is the test: see wire.h. */
+#include "wire.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void wire_init(struct wire *w, cress_app *app, void *self)
+{
+    *w = (struct wire){
+        .config = { .keep_alive = 5, .server_software = "" },
+        .app = app,
+        .self = self,
+    };
+    w->peer = (cress_http1_peer){
+        .remote_addr = CRESS_STR("192.0.2.1"),
+        .remote_port = CRESS_STR("50000"),
+        .server_name = CRESS_STR("cress.test"),
+        .server_port = CRESS_STR("8000"),
+    };
+    memory_stream_init(&w->stream);
+    cress_http1_init(&w->http, &w->stream.stream, &w->config, &w->peer);
+}
+
+static void describe(void *arg, char *buf, size_t size)
+{
+    struct wire *w = arg;
+
+    cress_http1_describe(&w->http, buf, size);
+}
+
+static void before_wait(void *arg)
+{
+    struct wire *w = arg;
+
+    cress_http1_push(&w->http);
+}
+
+static int call_app(struct wire *w)
+{
+    cress_timeout limit;
+
+    cress_timeout_start(&limit, w->request_timeout > 0 ? w->request_timeout : CRESS_FOREVER);
+    w->http.limit = &limit;
+    errno = 0;
+    int result = w->app(cress_http1_environ(&w->http), cress_http1_response(&w->http), w->self);
+    int error = errno;
+    cress_timeout_close(&limit);
+    w->wrong = cress_http1_finish(&w->http, result, error);
+    cress_http1_get_log(&w->http, &w->log);
+    w->http.limit = NULL;
+    return 0;
+}
+
+/* Idle connections hold nothing; the client's next bytes or its end make it readable. */
+static int wait_readable(struct wire *w)
+{
+    struct memory_stream *s = &w->stream;
+
+    while (s->in_pos == s->in_len && !s->ended && !s->error) {
+        cress_event_clear(&s->readable);
+        if (cress_event_wait(&s->readable, CRESS_FOREVER) < 0)
+            return -1;
+    }
+    w->http.readable = true;
+    return 0;
+}
+
+static void *serve(void *arg)
+{
+    static const cress_greenlet_hooks hooks = {
+        .describe = describe,
+        .before_wait = before_wait,
+    };
+    struct wire *w = arg;
+    bool waits = w->mode == WIRE_BLOCKING;
+
+    cress_set_hooks(cress_self(), &hooks, w);
+    for (;;) {
+        cress_http1_event event = cress_http1_next(&w->http, waits);
+        if (event == CRESS_HTTP1_REQUEST)
+            call_app(w);
+        else if (event == CRESS_HTTP1_CLOSE || wait_readable(w) < 0)
+            break;
+    }
+    w->is_closed = true;
+    w->lingers = w->http.linger;
+    if (!w->wrong)
+        cress_http1_get_log(&w->http, &w->log);
+    cress_http1_destroy(&w->http);
+    return NULL;
+}
+
+void wire_start(struct wire *w)
+{
+    w->greenlet = cress_spawn(serve, w);
+    assert(w->greenlet);
+    wire_settle();
+}
+
+void wire_finish(struct wire *w)
+{
+    memory_stream_end(&w->stream);
+    if (w->greenlet)
+        cress_join(w->greenlet, CRESS_FOREVER);
+    cress_release(w->greenlet);
+    memory_stream_finish(&w->stream);
+}
+
+void wire_settle(void)
+{
+    for (int i = 0; i < 10; i++)
+        cress_sleep(0);
+}
+
+void wire_send_bytes(struct wire *w, const void *data, size_t len)
+{
+    memory_stream_send(&w->stream, data, len);
+    wire_settle();
+}
+
+void wire_send(struct wire *w, const char *text)
+{
+    wire_send_bytes(w, text, strlen(text));
+}
+
+int wire_pull(struct wire *w)
+{
+    int result = cress_http1_pull(&w->http);
+
+    if (result < 0 && cress_http1_cancels(&w->http))
+        cress_cancel(w->greenlet);
+    return result;
+}
+
+static bool is_date(const char *at)
+{
+    return strncmp(at, "\r\nDate: ", 8) == 0 && strstr(at, " GMT\r\n") == at + 33;
+}
+
+char *wire_output(const struct wire *w)
+{
+    char *copy = malloc(w->stream.out_len + 1), *to = copy;
+
+    assert(copy);
+    for (size_t i = 0; i < w->stream.out_len; i++) {
+        *to++ = w->stream.out[i];
+        if (w->stream.out[i] == '\r' && is_date(w->stream.out + i)) {
+            memcpy(to, "\nDate: *", 8);
+            to += 8;
+            i += 36;
+        }
+    }
+    *to = '\0';
+    return copy;
+}
