@@ -67,7 +67,6 @@ target_link_libraries(cress_internal PUBLIC cress_needs BoostContext::BoostConte
 # ---- the program --------------------------------------------------------------
 # Modules that it loads find every cress_ name in it, so it contains them all,
 # used by itself or not.
-if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/main.c)
 add_executable(cress_program ${CMAKE_CURRENT_SOURCE_DIR}/main.c ${CRESS_OBJECTS})
 target_link_libraries(cress_program PRIVATE cress_library_flags cress_needs
   BoostContext::BoostContext ${CMAKE_DL_LIBS})
@@ -75,10 +74,9 @@ target_link_options(cress_program PRIVATE -Wl,--export-dynamic-symbol=cress_*)
 set_target_properties(cress_program PROPERTIES
   OUTPUT_NAME cress
   RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
-install(TARGETS cress_program RUNTIME)
-endif()
 
 # ---- cmake --install ------------------------------------------------------------
+install(TARGETS cress_program RUNTIME)
 install(TARGETS cress_shared EXPORT cressTargets LIBRARY)
 install(FILES ${CRESS_ARCHIVE} DESTINATION ${CMAKE_INSTALL_LIBDIR})
 

@@ -45,6 +45,11 @@ static const uint64_t served_methods =
     METHOD(MERGE) | METHOD(MSEARCH) | METHOD(NOTIFY) | METHOD(SUBSCRIBE) | METHOD(UNSUBSCRIBE) |
     METHOD(PATCH) | METHOD(PURGE) | METHOD(MKCALENDAR) | METHOD(LINK) | METHOD(UNLINK);
 
+static bool is_served(uint8_t method)
+{
+    return served_methods >> method & 1;
+}
+
 static struct http_exchange *exchange_of_parser(llhttp_t *parser)
 {
     return EXCHANGE_OF(parser, parser);
@@ -190,6 +195,8 @@ static int finish_request_line(struct http_exchange *x)
     char *base = x->in + x->start;
     size_t target = env->query.len, end = target + env->target.len;
 
+    if (!is_served(x->parser.method))
+        return 501;
     if (target < 2 || base[target - 1] != ' ' || base[target - 2] == ' ')
         return BAD_REQUEST;
     if (x->line_len != end + VERSION_LEN || !is_version(base + end))
@@ -202,9 +209,7 @@ static int finish_request_line(struct http_exchange *x)
     env->method = (cress_str){ base, target - 1 };
     env->target = (cress_str){ base + target, env->target.len };
     env->query = CRESS_STR("");
-    if (env->method_id == HTTP_PRI)
-        return 505;
-    return served_methods >> env->method_id & 1 ? 0 : 501;
+    return 0;
 }
 
 static bool is_blank(char c)
@@ -507,6 +512,8 @@ static int refusal(const struct http_exchange *x, llhttp_errno_t error, const ch
     }
     case HPE_INVALID_VERSION:
         return at - base >= 9 && is_version(at - 9) ? 505 : BAD_REQUEST;
+    case HPE_INVALID_CONSTANT: /* also another protocol's method with HTTP's version */
+        return is_served(x->parser.method) ? BAD_REQUEST : 501;
     case HPE_USER:
         return 500;
     default:

@@ -326,7 +326,7 @@ static int open_file(const char *path)
 {
     if (!path)
         return fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
+    return open(path, LOG_OPEN_FLAGS, 0644);
 }
 
 static void free_log(access_log *log)

@@ -51,7 +51,7 @@ static bool is_regular(int fd)
 
 static int open_file(const char *path)
 {
-    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
+    return open(path, LOG_OPEN_FLAGS, 0644);
 }
 
 int log_open(const char *path, int level)

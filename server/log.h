@@ -4,6 +4,11 @@
 
 #include <cress/serve.h>
 
+#include <fcntl.h>
+
+/* How both logs open their files: not to wait for a reader of a FIFO, nor later for a slow one. */
+#define LOG_OPEN_FLAGS (O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
+
 /* Opens path ("-" or NULL: stderr) and sets the least level. -1: errno. */
 int log_open(const char *path, int level);
 void log_close(void);

@@ -29,8 +29,8 @@ struct worker {
 
     struct connection *connections; /* all open ones */
     size_t open;
-    cress_event closed; /* one less */
-    struct expiry idle; /* between two requests */
+    cress_event closed;  /* one less */
+    struct expiry idle;  /* between two requests */
     struct expiry heads; /* a request's head is awaited or on its way */
     struct admission admission;
     access_log *access_log;

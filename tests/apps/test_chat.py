@@ -8,10 +8,13 @@ import unittest
 import unittest.mock
 import urllib.parse
 
-import cress_server
-from serving import DEADLINE, serve_module
+from serving import cress_server, serve_module
 
 EXPECTED_ROOMS = ["topic1", "topic2"]
+
+
+def path_of(*segments):
+    return "/" + "/".join(urllib.parse.quote(segment, safe="") for segment in segments)
 
 
 class Chat(unittest.TestCase):
@@ -28,12 +31,11 @@ class Chat(unittest.TestCase):
     # ---- asking ---------------------------------------------------------------------
 
     def ask(self, method, *segments, headers={}, **form):
-        path = "/" + "/".join(urllib.parse.quote(segment, safe="") for segment in segments)
         body = None
         if method == "POST":
             body = urllib.parse.urlencode(form)
             headers = {"Content-Type": "application/x-www-form-urlencoded", **headers}
-        response, body = self.server.request(method, path, body, headers)
+        response, body = self.server.request(method, path_of(*segments), body, headers)
         return response, body.decode()
 
     def get(self, *segments, **more):
@@ -60,7 +62,7 @@ class Chat(unittest.TestCase):
         """A poll that is on its way: its answer is read later."""
         client = cress_server.Client(self.server.connect())
         self.addCleanup(client.close)
-        client.send(cress_server.request(f"/poll/{urllib.parse.quote(user)}", "POST"))
+        client.send(cress_server.request(path_of("poll", user), "POST"))
         return client
 
     # ---- the tutorial's addresses -----------------------------------------------------
@@ -138,7 +140,7 @@ class Chat(unittest.TestCase):
         self.assertEqual(self.status("POST", "leave", "known", room="nowhere"), 404)
 
     def test_bad_names(self):
-        for name in " x", "x ", "a/b", "a\nb", "a\u200bb", "put", "x" * 25, "\u3164":
+        for name in " x", "x ", "a\nb", "a\u200bb", "put", "x" * 25, "\u3164":
             with self.subTest(name=name):
                 self.assertEqual(self.status("POST", "topic1", name), 400)
                 self.assertEqual(self.status("POST", name, "someone", create="yes"), 400)
@@ -338,6 +340,22 @@ class Later(Chat):
             cls.server = serve_module("chat", "--header-timeout", "0", "--request-timeout", "0")
         cls.addClassCleanup(cls.server.stop)
 
+    def ask(self, method, *segments, **form):
+        """In one piece: time passes while the server waits for the second."""
+        body = urllib.parse.urlencode(form).encode() if method == "POST" else b""
+        with cress_server.Client(self.server.connect()) as client:
+            client.send(cress_server.request(path_of(*segments), method, "Connection: close\r\n", body))
+            response = client.response(method)
+        return response, response.body.decode()
+
+    def test_poll_in_vain(self):
+        with cress_server.Client(self.server.connect()) as client:
+            client.send(cress_server.request("/topic1/vera", "POST") +
+                        cress_server.request("/poll/vera", "POST"))
+            self.assertEqual(client.response().status, 200)
+            response = client.response()
+            self.assertEqual((response.status, response.body), (200, b"[]"))
+
     def test_expiry(self):
         self.enter("erik")
         cress_server.eventually(lambda: self.status("POST", "poll", "erik") == 404, "erik is gone")
@@ -347,8 +365,9 @@ class Later(Chat):
 
 def load_tests(loader, _, __):
     """Full and Later borrow Chat's verbs, not its tests."""
-    names = [("Chat", loader.getTestCaseNames(Chat)), ("Full", ["test_rooms_and_users"]), ("Later", ["test_expiry"])]
-    return unittest.TestSuite(globals()[kind](name) for kind, tests in names for name in tests)
+    mine = {Full: ["test_rooms_and_users"], Later: ["test_expiry", "test_poll_in_vain"]}
+    names = {Chat: loader.getTestCaseNames(Chat), **mine}
+    return unittest.TestSuite(kind(name) for kind, tests in names.items() for name in tests)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ struct wire_case {
 };
 
 static struct text seen; /* in this run */
+static int failures;
 
 /* ---- text ------------------------------------------------------------------------------ */
 
@@ -228,7 +229,7 @@ static bool begins(cress_environ *env, const char *with)
     return strncmp(cress_path(env).data, with, strlen(with)) == 0;
 }
 
-static int fail(int error)
+static int fail_with(int error)
 {
     errno = error;
     return -1;
@@ -255,7 +256,7 @@ static int app(cress_environ *env, cress_response *res, void *self)
     if (begins(env, "/status/"))
         return cress_start_response(res, atoi(cress_path(env).data + 8), NULL);
     if (begins(env, "/fail/"))
-        return fail(atoi(cress_path(env).data + 6));
+        return fail_with(atoi(cress_path(env).data + 6));
     if (begins(env, "/silent"))
         return 0;
     return cress_respond(res, 200, "text/plain", "hello, world\n", 13);
@@ -307,8 +308,11 @@ static void summarize(const char *output, bool is_closed, char *to, size_t size)
 static void compare(const struct wire_case *c, const char *how, const char *what,
                     const char *expected, const char *got)
 {
-    if (strcmp(expected, got) != 0)
-        fail_msg("%s (%s): %s\n--- expected\n%s\n--- got\n%s", c->name, how, what, expected, got);
+    if (strcmp(expected, got) == 0)
+        return;
+    if (failures++ < 10)
+        print_error("%s (%s): %s\n--- expected\n%s\n--- got\n%s\n", c->name, how, what, expected,
+                    got);
 }
 
 static void check(const struct wire_case *c, struct wire *w, const char *how)
@@ -349,7 +353,11 @@ static void run_all_ways(const struct wire_case *c, enum wire_mode mode)
 {
     size_t step = c->request.len / 1000 + 1;
 
+    int before = failures;
+
     run(c, mode, c->request.len, 0);
+    if (failures > before)
+        return; /* the cuts would only repeat it */
     for (size_t cut = 1; cut < c->request.len; cut += step)
         run(c, mode, cut, 0);
     run(c, mode, c->request.len, 1);
@@ -405,6 +413,7 @@ static void test_cases(void)
     }
     closedir(dir);
     print_message("%d cases\n", count);
+    assert_int_equal(failures, 0);
     assert_true(count > 100);
 }
 

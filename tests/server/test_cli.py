@@ -119,7 +119,7 @@ class Failures(unittest.TestCase):
         for option in "--error-logfile", "--access-logfile", "--pid":
             with self.subTest(option=option):
                 self.fails(LOG, "/nowhere/x: No such file or directory", HELLO,
-                           "-b", "127.0.0.1:0", option, "/nowhere/x")
+                           "-b", "127.0.0.1:0", "--log-level=error", option, "/nowhere/x")
 
     def test_factory_that_fails(self):
         self.fails(FACTORY, r"factories.so:make_failing\(\).*No such file or directory",

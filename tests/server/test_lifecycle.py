@@ -266,6 +266,7 @@ class Stopping(cress.ServerTest):
         time.sleep(0.2)
         server.signal(signal.SIGTERM)
         self.assertEqual(server.wait(), 0)
+        self.assertIn("greenlet GET /ignore-kill goes on", server.log())
         self.assertIn("gave in", server.log())
 
     def quick(self, signum):

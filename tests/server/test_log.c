@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -226,6 +227,18 @@ static void a_full_pipe_does_not_block(void **state)
     free(text);
 }
 
+static void a_fifo_without_a_reader_is_an_error(void **state)
+{
+    char fifo[64];
+
+    (void)state;
+    snprintf(fifo, sizeof fifo, "%s.fifo", path);
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    assert_int_equal(log_open(fifo, CRESS_LOG_INFO), -1);
+    assert_int_equal(errno, ENXIO);
+    unlink(fifo);
+}
+
 static void complaints_name_the_program(void **state)
 {
     char *text;
@@ -256,6 +269,7 @@ int main(void)
         LOG_TEST(a_file_that_cannot_be_opened_is_an_error),
         LOG_TEST(it_is_opened_again_after_rotation),
         LOG_TEST(a_full_pipe_does_not_block),
+        LOG_TEST(a_fifo_without_a_reader_is_an_error),
         LOG_TEST(complaints_name_the_program),
     };
 
