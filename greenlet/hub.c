@@ -30,6 +30,7 @@
 enum {
     SLICE = 16,              /* switches between two looks at the clock */
     VIRTUAL_SLICES = 8,      /* slices between two polls under the virtual clock */
+    STRAIGHT_CALLS = 64,     /* that did not have to wait, before others get a turn */
     PATIENCE = 1000,         /* failed waits in a row before a greenlet is named */
     LAST_PATIENCE = 1000000, /* and, when the hub ends, before that is held for a bug */
 };
@@ -313,6 +314,7 @@ int hub_wait(cress_seconds deadline, const char *what, const void *object)
     g->what = what;
     g->object = object;
     g->parked = true;
+    g->straight_calls = 0;
     switch_away(hub, g);
     return finish_wait(g, g->wake_error);
 }
@@ -328,6 +330,18 @@ int hub_yield(void)
     g->what = "its turn";
     yield_unchecked(hub, g);
     return hub_check();
+}
+
+void cress_take_turns(void)
+{
+    cress_greenlet *g = hub_current->current;
+
+    if (++g->straight_calls < STRAIGHT_CALLS)
+        return;
+    g->straight_calls = 0;
+    int saved = errno;
+    hub_yield();
+    errno = saved;
 }
 
 int cress_sleep(cress_seconds span)

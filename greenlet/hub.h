@@ -82,7 +82,8 @@ struct cress_greenlet {
     cress_watch *rest_watch;
     char *name;
     uint64_t id;
-    unsigned failed_waits;            /* since it was killed: who ignores it is named */
+    unsigned failed_waits;            /* in a row: who goes on is named */
+    unsigned straight_calls;          /* since it last waited: see cress_take_turns */
     cress_greenlet *previous, *next;  /* all of the hub, oldest first */
 };
 

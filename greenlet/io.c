@@ -285,9 +285,20 @@ static int check_descriptor(int fd)
     return fcntl(fd, F_GETFD) < 0 ? -1 : 0;
 }
 
-static ssize_t read_file(int fd, const struct iovec *iov, int count)
+/* The descriptor's flags; -1 with EBADF when it was not opened for this at all: it
+ * would never be ready. */
+static int flags_unless(int fd, int mode)
 {
     int flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0)
+        return -1;
+    return (flags & O_ACCMODE) == mode ? fail_with(EBADF) : flags;
+}
+
+static ssize_t read_file(int fd, const struct iovec *iov, int count)
+{
+    int flags = flags_unless(fd, O_WRONLY);
     ssize_t done;
 
     if (flags < 0)
@@ -341,7 +352,7 @@ static bool is_disk_file(int fd)
 
 static ssize_t write_file(int fd, const struct iovec *iov, int count)
 {
-    int flags = fcntl(fd, F_GETFL);
+    int flags = flags_unless(fd, O_RDONLY);
     bool may_block = flags >= 0 && !(flags & O_NONBLOCK) && !is_disk_file(fd);
     size_t done = 0;
     struct iov_cursor rest;

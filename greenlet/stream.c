@@ -21,6 +21,8 @@ static ssize_t socket_read(cress_stream *s, void *buf, size_t len, int flags)
 {
     for (;;) {
         ssize_t count = recv(fd_of(s), buf, len, MSG_DONTWAIT);
+        if (count >= 0 && !(flags & CRESS_STREAM_DONTWAIT))
+            cress_take_turns();
         if (count >= 0 || (errno != EAGAIN && errno != EINTR))
             return count;
         if (errno == EINTR)
@@ -79,6 +81,8 @@ static ssize_t socket_writev(cress_stream *s, const struct iovec *iov, int count
             cress_wait_fd(fd_of(s), POLLOUT, CRESS_FOREVER) < 0)
             return total ? (ssize_t)total : -1;
     }
+    if (!(flags & CRESS_STREAM_DONTWAIT))
+        cress_take_turns();
     return (ssize_t)total;
 }
 

@@ -54,10 +54,16 @@ void cress_timeout_close(cress_timeout *t)
 
 void *cress_with_timeout(cress_seconds span, cress_fn *fn, void *arg, void *timeout_value)
 {
+    cress_greenlet *g = cress_self();
     cress_timeout limit;
 
     cress_timeout_start(&limit, span);
+    int error = g->error;
     void *value = fn(arg);
+    bool ended_it = limit.expired; /* not: has passed by now; a late value is a value */
     cress_timeout_close(&limit);
-    return limit.expired ? timeout_value : value;
+    if (!ended_it)
+        return value;
+    g->error = error; /* cress_fail of what the limit ended is answered by timeout_value */
+    return timeout_value;
 }

@@ -187,6 +187,11 @@ static bool is_version(const char *at)
            text_is(at[8], TEXT_DIGIT);
 }
 
+static bool is_ours(const char *version)
+{
+    return version[6] == '1' && (version[8] == '0' || version[8] == '1');
+}
+
 /* Exactly "method SP target SP HTTP/1.x": the lengths add up. */
 static int finish_request_line(struct http_exchange *x)
 {
@@ -201,7 +206,7 @@ static int finish_request_line(struct http_exchange *x)
         return BAD_REQUEST;
     if (x->line_len != end + VERSION_LEN || !is_version(base + end))
         return BAD_REQUEST;
-    if (base[end + 6] != '1' || (base[end + 8] != '0' && base[end + 8] != '1'))
+    if (!is_ours(base + end))
         return 505;
     env->minor = base[end + 8] == '1';
     env->method_id = x->parser.method;
@@ -282,13 +287,13 @@ static int finish_fields(struct http_exchange *x)
 
     for (uint32_t i = 0; i < x->env.field_count && status == 0; i++) {
         struct http_field *field = &x->env.fields[i];
-        if (field->value == 0)
-            field->value = field->name + field->name_len + 1;
         char *name = base + field->name, *value = base + field->value;
         while (field->value_len > 0 && is_blank(value[field->value_len - 1]))
             field->value_len--;
+        if (field->value_len == 0) /* llhttp puts it anywhere */
+            field->value = field->name + field->name_len;
         name[field->name_len] = '\0';
-        value[field->value_len] = '\0';
+        base[field->value + field->value_len] = '\0';
         status = take_field(x, name, field->name_len, field_value(x, field));
     }
     if (status == 0 && x->env.minor == 1 && !x->env.host.data)
@@ -511,7 +516,7 @@ static int refusal(const struct http_exchange *x, llhttp_errno_t error, const ch
         return is_token ? 501 : BAD_REQUEST;
     }
     case HPE_INVALID_VERSION:
-        return at - base >= 9 && is_version(at - 9) ? 505 : BAD_REQUEST;
+        return at - base >= 9 && is_version(at - 9) && !is_ours(at - 9) ? 505 : BAD_REQUEST;
     case HPE_INVALID_CONSTANT: /* also another protocol's method with HTTP's version */
         return is_served(x->parser.method) ? BAD_REQUEST : 501;
     case HPE_USER:

@@ -31,6 +31,8 @@
 /* A field's longest form, escapes counted; what is longer is cut. A line has three, and a few
  * hundred bytes. */
 #define FIELD_MAX_BYTES ((size_t)10 * 1024)
+/* nginx's status of a request that nothing was sent for, because its client had left. */
+#define CLIENT_LEFT 499
 /* For a reader of the log that has stopped reading, when the server stops. */
 #define CLOSE_SECONDS 2.0
 
@@ -196,7 +198,7 @@ static char *put_line(char *at, access_log *log, cress_str remote_addr,
     at = put_time(at, log);
     at = put_request(at, entry);
     at = put(at, "\" ", 2);
-    at = put_number(at, (uint64_t)entry->status);
+    at = put_number(at, entry->status ? (uint64_t)entry->status : CLIENT_LEFT);
     *at++ = ' ';
     if (entry->body_bytes > 0)
         at = put_number(at, entry->body_bytes);

@@ -117,10 +117,8 @@ static void before_wait(void *arg)
 {
     struct connection *conn = arg;
 
-    if (conn->state != CONNECTION_HANDLES)
-        return;
     cress_http1_push(&conn->http);
-    if (!conn->deaf)
+    if (conn->state == CONNECTION_HANDLES && !conn->deaf)
         cress_watch_start(&conn->socket.watch);
 }
 
@@ -273,6 +271,7 @@ static void *run(void *arg)
             handle(conn);
             if (conn->worker->draining)
                 conn->http.closing = true;
+            cress_take_turns(); /* a client that never stops sending is one of many */
             break;
         case CRESS_HTTP1_WAIT:
             if (await_request(conn))

@@ -301,7 +301,7 @@ static ssize_t writev_big(void)
     size_t done = 0;
 
     for (size_t i = 0; i < 1000; i++) {
-        size_t len = i == 999 ? BIG - done : i % 7 * 500;
+        size_t len = i == 999 ? BIG - done : i % 7 * 300;
 
         pieces[i] = (struct iovec){ big + done, len };
         done += len;

@@ -165,6 +165,25 @@ static void common_format(void **state)
                 "- - - [22/Nov/2026:16:00:00 +0000] \"-\" 400 1\n");
 }
 
+static void *write_unanswered(void *arg)
+{
+    access_log *log = access_log_open(path, "common");
+    cress_http1_log entry = get_root();
+
+    entry.status = 0;
+    entry.body_bytes = 0;
+    log_one(log, &entry);
+    access_log_close(log);
+    return arg;
+}
+
+static void a_client_that_left_unanswered_is_499(void **state)
+{
+    (void)state;
+    in_hub(write_unanswered);
+    holds(path, "127.0.0.1 - - [22/Nov/2026:16:00:00 +0000] \"GET / HTTP/1.1\" 499 -\n");
+}
+
 static void *write_hostile(void *arg)
 {
     access_log *log = access_log_open(path, "combined");
@@ -486,6 +505,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FILE_TEST(combined_format),
         FILE_TEST(common_format),
+        FILE_TEST(a_client_that_left_unanswered_is_499),
         FILE_TEST(what_the_client_sent_is_escaped),
         FILE_TEST(time_follows_the_clock),
         FILE_TEST(zone_has_its_offset),

@@ -82,6 +82,10 @@ CRESS_API uint64_t cress_id(const cress_greenlet *g);
 
 /* ---- for those who build servers ------------------------------------------ */
 
+/* [waits, now and then] After each I/O call that succeeded at once: a greenlet whose
+ * descriptors are always ready would otherwise keep all others from running. */
+CRESS_API void cress_take_turns(void);
+
 /* What a greenlet does for its owner beside running. The table is borrowed. */
 typedef struct cress_greenlet_hooks {
     /* Writes a name into buf (NUL-terminated) when somebody asks: costs nothing

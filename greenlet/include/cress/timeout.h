@@ -28,8 +28,8 @@ CRESS_API void cress_timeout_start_shielded(cress_timeout *t, cress_seconds span
 CRESS_API bool cress_timeout_expired(const cress_timeout *t);
 CRESS_API void cress_timeout_close(cress_timeout *t);
 
-/* [waits] Runs fn(arg) under a limit: its result, or timeout_value when the limit
- * ended it. gevent: with_timeout. */
+/* [waits] Runs fn(arg) under a limit: its result, or timeout_value when a wait of
+ * fn's was ended by the limit; a cress_fail in fn is then forgotten. gevent: with_timeout. */
 CRESS_API void *cress_with_timeout(cress_seconds span, cress_fn *fn, void *arg,
                                    void *timeout_value);
 
