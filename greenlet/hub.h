@@ -62,7 +62,7 @@ struct cress_greenlet {
     void *value;
     int error; /* by which it ended */
     unsigned references;
-    uint8_t state; /* enum greenlet_state */
+    uint8_t state;  /* enum greenlet_state */
     bool cancelled; /* asked to end */
     bool killed;    /* and a wait told it so */
     bool parked;    /* in hub_wait, or resting, and not woken yet */
@@ -82,9 +82,9 @@ struct cress_greenlet {
     cress_watch *rest_watch;
     char *name;
     uint64_t id;
-    unsigned failed_waits;            /* in a row: who goes on is named */
-    unsigned straight_calls;          /* since it last waited: see cress_take_turns */
-    cress_greenlet *previous, *next;  /* all of the hub, oldest first */
+    unsigned failed_waits;           /* in a row: who goes on is named */
+    unsigned straight_calls;         /* since it last waited: see cress_take_turns */
+    cress_greenlet *previous, *next; /* all of the hub, oldest first */
 };
 
 struct fd_wait;
@@ -114,7 +114,7 @@ struct hub {
     struct ev_timer timer;
     cress_seconds timer_deadline; /* what it is set to */
     cress_seconds polled_at, trimmed_at;
-    unsigned slices; /* of the budget since the last poll: the virtual clock's measure */
+    unsigned slices;        /* of the budget since the last poll: the virtual clock's measure */
     cress_greenlet *unused; /* records for reuse */
     size_t unused_count;
     struct context_stack thread_stack;

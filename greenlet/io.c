@@ -96,6 +96,14 @@ static struct msghdr rest_of(struct iov_cursor *c, const struct msghdr *message)
     };
 }
 
+/* What a call returns; one that did not have to wait counts as such. */
+static ssize_t finished(ssize_t count, int flags)
+{
+    if (count >= 0 && !(flags & MSG_DONTWAIT))
+        cress_take_turns();
+    return count;
+}
+
 /* ---- sockets -------------------------------------------------------------------------------------- */
 
 /* MSG_WAITALL says nothing about datagrams, and POSIX excepts MSG_PEEK. */
@@ -121,7 +129,7 @@ ssize_t cress_recv(int fd, void *buf, size_t len, int flags)
     if (hub_check() < 0)
         return -1;
     if (!waits_for_all(fd, flags))
-        return recv_some(fd, buf, len, flags & ~MSG_WAITALL);
+        return finished(recv_some(fd, buf, len, flags & ~MSG_WAITALL), flags);
     do {
         ssize_t count = recv_some(fd, (char *)buf + done, len - done, flags & ~MSG_WAITALL);
 
@@ -168,7 +176,7 @@ ssize_t cress_recvmsg(int fd, struct msghdr *message, int flags)
         return -1;
     if (waits_for_all(fd, flags))
         return recvmsg_all(fd, message, flags & ~MSG_WAITALL);
-    return recvmsg_some(fd, message, flags & ~MSG_WAITALL);
+    return finished(recvmsg_some(fd, message, flags & ~MSG_WAITALL), flags);
 }
 
 static ssize_t send_all(int fd, const char *data, size_t len, int flags)
@@ -187,7 +195,7 @@ static ssize_t send_all(int fd, const char *data, size_t len, int flags)
 
 ssize_t cress_send(int fd, const void *buf, size_t len, int flags)
 {
-    return hub_check() < 0 ? -1 : send_all(fd, buf, len, flags);
+    return hub_check() < 0 ? -1 : finished(send_all(fd, buf, len, flags), flags);
 }
 
 static ssize_t sendmsg_all(int fd, const struct msghdr *message, int flags)
@@ -214,7 +222,7 @@ static ssize_t sendmsg_all(int fd, const struct msghdr *message, int flags)
 
 ssize_t cress_sendmsg(int fd, const struct msghdr *message, int flags)
 {
-    return hub_check() < 0 ? -1 : sendmsg_all(fd, message, flags);
+    return hub_check() < 0 ? -1 : finished(sendmsg_all(fd, message, flags), flags);
 }
 
 static int set_nonblocking(int fd)
@@ -234,7 +242,7 @@ int cress_accept(int fd, struct sockaddr *addr, socklen_t *len)
         int connection = accept4(fd, addr, len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (connection >= 0 || (errno != ECONNABORTED && again(fd, 0, EV_READ) < 0))
-            return connection;
+            return (int)finished(connection, 0);
     }
 }
 
@@ -321,8 +329,8 @@ ssize_t cress_read(int fd, void *buf, size_t len)
     ssize_t count = recv_some(fd, buf, len, 0);
 
     if (count >= 0 || errno != ENOTSOCK)
-        return count;
-    return read_file(fd, &(struct iovec){ buf, len }, 1);
+        return finished(count, 0);
+    return finished(read_file(fd, &(struct iovec){ buf, len }, 1), 0);
 }
 
 ssize_t cress_readv(int fd, const struct iovec *iov, int count)
@@ -339,8 +347,8 @@ ssize_t cress_readv(int fd, const struct iovec *iov, int count)
     ssize_t done = recvmsg_some(fd, &message, 0);
 
     if (done >= 0 || errno != ENOTSOCK)
-        return done;
-    return read_file(fd, iov, count);
+        return finished(done, 0);
+    return finished(read_file(fd, iov, count), 0);
 }
 
 static bool is_disk_file(int fd)
@@ -387,8 +395,8 @@ ssize_t cress_write(int fd, const void *buf, size_t len)
     ssize_t done = send_all(fd, buf, len, 0);
 
     if (done >= 0 || errno != ENOTSOCK)
-        return done;
-    return write_file(fd, &(struct iovec){ (char *)(uintptr_t)buf, len }, 1);
+        return finished(done, 0);
+    return finished(write_file(fd, &(struct iovec){ (char *)(uintptr_t)buf, len }, 1), 0);
 }
 
 ssize_t cress_writev(int fd, const struct iovec *iov, int count)
@@ -405,6 +413,6 @@ ssize_t cress_writev(int fd, const struct iovec *iov, int count)
     ssize_t done = sendmsg_all(fd, &message, 0);
 
     if (done >= 0 || errno != ENOTSOCK)
-        return done;
-    return write_file(fd, iov, count);
+        return finished(done, 0);
+    return finished(write_file(fd, iov, count), 0);
 }

@@ -24,18 +24,24 @@ static int loop_events(const struct pollfd *poll)
     return (poll->events & in ? EV_READ : 0) | (poll->events & out ? EV_WRITE : 0);
 }
 
-static int watch_by_epoll(int epoll, const struct pollfd *poll)
+/* All that is asked of one descriptor: it may be listed more than once. */
+static uint32_t events_of(int fd, const struct pollfd fds[], size_t count)
 {
-    struct epoll_event event = { .events = (uint32_t)(unsigned short)poll->events };
+    uint32_t events = 0;
 
-    if (epoll_ctl(epoll, EPOLL_CTL_ADD, poll->fd, &event) == 0)
+    for (size_t i = 0; i < count; i++)
+        if (fds[i].fd == fd)
+            events |= (unsigned short)fds[i].events;
+    return events;
+}
+
+static int watch_by_epoll(int epoll, int fd, const struct pollfd fds[], size_t count)
+{
+    struct epoll_event event = { .events = events_of(fd, fds, count) };
+
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0 || errno == EEXIST)
         return 0;
-    if (errno == EPERM) /* a file on disk: these never happen to it */
-        return 0;
-    if (errno != EEXIST) /* listed twice: any of its events will do */
-        return -1;
-    event.events |= EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP;
-    return epoll_ctl(epoll, EPOLL_CTL_MOD, poll->fd, &event);
+    return errno == EPERM ? 0 : -1; /* a file on disk: these never happen to it */
 }
 
 /* waits[count] is the epoll instance's. */
@@ -46,7 +52,8 @@ static int stand_by_epoll(struct fd_wait *waits, const struct pollfd fds[], size
     if (*epoll < 0)
         return -1;
     for (size_t i = 0; i < count; i++)
-        if (fds[i].fd >= 0 && !loop_events(&fds[i]) && watch_by_epoll(*epoll, &fds[i]) < 0)
+        if (fds[i].fd >= 0 && !loop_events(&fds[i]) &&
+            watch_by_epoll(*epoll, fds[i].fd, fds, count) < 0)
             return -1;
     return fd_stand(&waits[count], *epoll, EV_READ);
 }

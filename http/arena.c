@@ -84,7 +84,7 @@ char *arena_copy(struct arena *arena, const char *data, size_t len)
     return copy;
 }
 
-void arena_reset(struct arena *arena, void *first, size_t size)
+void arena_free_chunks(struct arena *arena)
 {
     for (struct arena_chunk *chunk = arena->chunks, *next; chunk; chunk = next) {
         next = chunk->next;
@@ -94,6 +94,4 @@ void arena_reset(struct arena *arena, void *first, size_t size)
             free(chunk);
     }
     arena->chunks = NULL;
-    arena->at = first;
-    arena->end = (char *)first + size;
 }

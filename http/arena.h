@@ -4,7 +4,8 @@
 
 #include <stddef.h>
 
-/* Zeroed: empty, without memory. */
+/* Zeroed: empty, without memory. One may begin with bytes of the owner's, from `at` to
+ * `end`. */
 struct arena {
     char *at, *end;
     struct arena_chunk *chunks; /* newest first */
@@ -16,8 +17,14 @@ void *arena_alloc(struct arena *arena, size_t size);
 char *arena_alloc_text(struct arena *arena, size_t size);
 /* A NUL-terminated copy. */
 char *arena_copy(struct arena *arena, const char *data, size_t len);
-/* Frees everything and begins again with `size` bytes at `first`, which stay the
- * caller's. */
-void arena_reset(struct arena *arena, void *first, size_t size);
+void arena_free_chunks(struct arena *arena);
+
+/* Frees everything. */
+static inline void arena_free(struct arena *arena)
+{
+    if (arena->chunks)
+        arena_free_chunks(arena);
+    arena->at = arena->end = NULL;
+}
 
 #endif

@@ -9,7 +9,6 @@
 #define _GNU_SOURCE /* memory mappings */
 #include "block.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -135,37 +134,51 @@ static void *get_unused(struct cache *cache, size_t size)
     return cache->slabs->memory + (SLAB_BLOCKS - cache->fresh--) * size;
 }
 
-void *block_get(enum block_kind kind)
+__attribute__((noinline)) static void *get_slowly(enum block_kind kind)
 {
     struct cache *cache = caches ? caches : create_caches();
 
     if (!cache)
         return NULL;
-    cache += kind;
-    void *block =
-        cache->hot_count ? cache->hot[--cache->hot_count] : get_unused(cache, sizes[kind]);
-    if (block) {
-        UNPOISON(block, sizes[kind]);
-        cache->out++;
-    }
+    void *block = get_unused(&cache[kind], sizes[kind]);
+    if (!block)
+        return NULL;
+    UNPOISON(block, sizes[kind]);
+    cache[kind].out++;
     return block;
+}
+
+void *block_get(enum block_kind kind)
+{
+    struct cache *cache = caches + kind;
+
+    if (!caches || !cache->hot_count)
+        return get_slowly(kind);
+    void *block = cache->hot[--cache->hot_count];
+    UNPOISON(block, sizes[kind]);
+    cache->out++;
+    return block;
+}
+
+__attribute__((noinline)) static void cool(struct cache *cache, void *block, size_t size)
+{
+    int error = errno;
+
+    madvise(block, size, MADV_DONTNEED);
+    errno = error;
+    cache->cold[cache->cold_count++] = block;
 }
 
 void block_put(enum block_kind kind, void *block)
 {
     if (!block)
         return;
-    struct cache *cache = &caches[kind];
-    assert(cache->out > 0);
+    struct cache *cache = caches + kind;
     cache->out--;
-    if (cache->hot_count < HOT) {
+    if (cache->hot_count < HOT)
         cache->hot[cache->hot_count++] = block;
-    } else {
-        int error = errno;
-        madvise(block, sizes[kind], MADV_DONTNEED);
-        errno = error;
-        cache->cold[cache->cold_count++] = block;
-    }
+    else
+        cool(cache, block, sizes[kind]);
     POISON(block, sizes[kind]);
 }
 

@@ -8,49 +8,20 @@ _Static_assert(sizeof(struct http_exchange) < 2048, "half a page is left for sma
 
 enum { INLINE_IN = BLOCK_EXCHANGE_SIZE - offsetof(struct http_exchange, inline_in) };
 
-size_t config_request_line(const cress_http1_config *config)
+/* The length is hidden from the compiler, whose expansion for a known one is slower
+ * than the library's memset. */
+static void clear(void *at, size_t len)
 {
-    return config->limit_request_line ? config->limit_request_line : 4094;
+    __asm__("" : "+r"(len));
+    memset(at, 0, len);
 }
 
-size_t config_fields(const cress_http1_config *config)
+static void begin_arena(struct http_exchange *x)
 {
-    return config->limit_request_fields ? config->limit_request_fields : 100;
-}
-
-size_t config_field_size(const cress_http1_config *config)
-{
-    return config->limit_request_field_size ? config->limit_request_field_size : 8190;
-}
-
-size_t config_head(const cress_http1_config *config)
-{
-    return config->limit_request_head ? config->limit_request_head : 64 << 10;
-}
-
-uint64_t config_body(const cress_http1_config *config)
-{
-    return config->limit_request_body ? config->limit_request_body : 1 << 30;
-}
-
-cress_seconds config_body_timeout(const cress_http1_config *config)
-{
-    return config->body_timeout > 0 ? config->body_timeout : 30;
-}
-
-cress_seconds config_write_timeout(const cress_http1_config *config)
-{
-    return config->write_timeout > 0 ? config->write_timeout : 30;
-}
-
-static void begin_request(struct http_exchange *x)
-{
-    memset(&x->phase, 0,
-           offsetof(struct http_exchange, parser) - offsetof(struct http_exchange, phase));
-    arena_reset(&x->arena, x->scratch, SCRATCH);
+    x->arena.at = x->scratch;
+    x->arena.end = x->scratch + SCRATCH;
     x->env.fields = x->inline_fields;
     x->env.field_capacity = INLINE_FIELDS;
-    x->skipped_line = false;
 }
 
 struct http_exchange *exchange_acquire(cress_http1 *h)
@@ -59,11 +30,11 @@ struct http_exchange *exchange_acquire(cress_http1 *h)
 
     if (!x)
         return NULL;
-    memset(x, 0, offsetof(struct http_exchange, phase));
+    clear(x, offsetof(struct http_exchange, parser));
     x->http = h;
     x->in = x->inline_in;
     x->in_size = INLINE_IN;
-    begin_request(x);
+    begin_arena(x);
     h->exchange = x;
     return x;
 }
@@ -82,9 +53,10 @@ void exchange_release(cress_http1 *h)
 
     if (!x)
         return;
-    arena_reset(&x->arena, x->scratch, 0);
+    arena_free(&x->arena);
     free_input(x);
-    block_put(BLOCK_OUTPUT, x->out);
+    if (x->out)
+        block_put(BLOCK_OUTPUT, x->out);
     block_put(BLOCK_EXCHANGE, x);
     h->exchange = NULL;
 }
@@ -112,8 +84,11 @@ void exchange_next_request(struct http_exchange *x)
     if (x->pos == x->fill)
         x->pos = x->fill = 0;
     x->start = x->pos;
-    arena_reset(&x->arena, x->scratch, SCRATCH);
-    begin_request(x);
+    arena_free(&x->arena);
+    clear(&x->phase,
+          offsetof(struct http_exchange, parser) - offsetof(struct http_exchange, phase));
+    begin_arena(x);
+    x->skipped_line = false;
 }
 
 static int grow(struct http_exchange *x, size_t wanted)

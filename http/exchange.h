@@ -166,12 +166,39 @@ bool exchange_is_peer_error(int error);
 
 /* ---- limits, with their defaults --------------------------------------------------- */
 
-size_t config_request_line(const cress_http1_config *config);
-size_t config_fields(const cress_http1_config *config);
-size_t config_field_size(const cress_http1_config *config);
-size_t config_head(const cress_http1_config *config);
-uint64_t config_body(const cress_http1_config *config);
-cress_seconds config_body_timeout(const cress_http1_config *config);
-cress_seconds config_write_timeout(const cress_http1_config *config);
+static inline size_t config_request_line(const cress_http1_config *config)
+{
+    return config->limit_request_line ? config->limit_request_line : 4094;
+}
+
+static inline size_t config_fields(const cress_http1_config *config)
+{
+    return config->limit_request_fields ? config->limit_request_fields : 100;
+}
+
+static inline size_t config_field_size(const cress_http1_config *config)
+{
+    return config->limit_request_field_size ? config->limit_request_field_size : 8190;
+}
+
+static inline size_t config_head(const cress_http1_config *config)
+{
+    return config->limit_request_head ? config->limit_request_head : 64 << 10;
+}
+
+static inline uint64_t config_body(const cress_http1_config *config)
+{
+    return config->limit_request_body ? config->limit_request_body : 1 << 30;
+}
+
+static inline cress_seconds config_body_timeout(const cress_http1_config *config)
+{
+    return config->body_timeout > 0 ? config->body_timeout : 30;
+}
+
+static inline cress_seconds config_write_timeout(const cress_http1_config *config)
+{
+    return config->write_timeout > 0 ? config->write_timeout : 30;
+}
 
 #endif

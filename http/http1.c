@@ -135,11 +135,22 @@ static void rest(cress_http1 *h)
         exchange_release(h);
 }
 
+/* After a request: is this the last that is there? Then the exchange goes back as it is. */
+static bool give_back(cress_http1 *h, bool wait)
+{
+    const struct http_exchange *x = h->exchange;
+
+    if (wait || h->readable || x->pos < x->fill || x->out || x->eof)
+        return false;
+    exchange_release(h);
+    return true;
+}
+
 cress_http1_event cress_http1_next(cress_http1 *h, bool wait)
 {
     if (h->closing)
         return close_connection(h);
-    if (h->exchange && h->exchange->phase != PHASE_HEAD)
+    if (h->exchange && h->exchange->phase != PHASE_HEAD && !give_back(h, wait))
         exchange_next_request(h->exchange);
     for (;;) {
         cress_http1_event event = parse(h);

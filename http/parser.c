@@ -140,43 +140,67 @@ static const llhttp_settings_t head_settings = {
 
 /* ---- lines, as far as llhttp came ------------------------------------------------------ */
 
-/* The line from x->line to `end`, without its line end. */
-static int check_line(const struct http_exchange *x, size_t len, size_t end)
+/* Could anything between the head's begin and `end` be beyond a limit? */
+static bool may_exceed(const cress_http1_config *config, size_t end)
+{
+    return end > config_request_line(config) || end > config_field_size(config) ||
+           end > config_head(config);
+}
+
+/* A line of len bytes without its line end, which goes as far as `end`. */
+static int check_limits(const struct http_exchange *x, size_t len, size_t end)
 {
     const cress_http1_config *config = x->http->config;
-    const char *line = x->in + x->start + x->line;
 
     if (x->lines == 0)
         return len > config_request_line(config) ? 414 : 0;
-    if (len > 0 && (*line == ' ' || *line == '\t' || *line == ':'))
+    return len > config_field_size(config) || end - x->line_len > config_head(config) ? 431 : 0;
+}
+
+/* The line from x->line to `end`, which is whole or will be longer. */
+static inline int check_line(const struct http_exchange *x, const char *end, bool may_be_long)
+{
+    const char *base = x->in + x->start, *line = base + x->line;
+
+    if (line == end)
+        return 0;
+    if (x->lines > 0 && (*line == ' ' || *line == '\t' || *line == ':'))
         return BAD_REQUEST;
-    if (len > config_field_size(config) || end - x->line_len > config_head(config))
+    if (!may_be_long)
+        return 0;
+    return check_limits(x, (size_t)(end - line) - (end[-1] == '\r'), (size_t)(end - base));
+}
+
+/* A line that ends at lf. */
+static inline int end_line(struct http_exchange *x, const char *lf)
+{
+    const char *line = x->in + x->start + x->line;
+    size_t len = (size_t)(lf - line);
+
+    if (len == 0 || lf[-1] != '\r')
+        return BAD_REQUEST;
+    if (x->lines++ == 0)
+        x->line_len = len - 1;
+    else if (len > 1 && x->lines - 1 > config_fields(x->http->config))
         return 431;
+    x->line += len + 1;
     return 0;
 }
 
 /* Of what lies between x->pos and `until`. */
 static int check_lines(struct http_exchange *x, size_t until)
 {
-    const char *base = x->in + x->start, *at = x->in + x->pos, *end = x->in + until;
-    const char *lf;
+    const char *at = x->in + x->pos, *end = x->in + until, *lf;
+    bool may_be_long = may_exceed(x->http->config, until - x->start);
 
     for (; at < end && (lf = memchr(at, '\n', (size_t)(end - at))); at = lf + 1) {
-        size_t len = (size_t)(lf - base) - x->line;
-        bool has_cr = len > 0 && lf[-1] == '\r';
-        int status = check_line(x, len - has_cr, (size_t)(lf - base));
-        if (status == 0 && !has_cr)
-            status = BAD_REQUEST;
+        int status = check_line(x, lf, may_be_long);
+        if (status == 0)
+            status = end_line(x, lf);
         if (status)
             return status;
-        if (x->lines++ == 0)
-            x->line_len = len - 1;
-        else if (len > 1 && x->lines - 1 > config_fields(x->http->config))
-            return 431;
-        x->line = (size_t)(lf - base) + 1;
     }
-    size_t len = (size_t)(end - base) - x->line;
-    return check_line(x, len - (len > 0 && end[-1] == '\r'), (size_t)(end - base));
+    return check_line(x, end, may_be_long);
 }
 
 /* ---- the whole head -------------------------------------------------------------------- */
@@ -467,7 +491,7 @@ static size_t scan_name(cress_str host)
     return len;
 }
 
-bool parser_is_host(cress_str host)
+static bool is_host(cress_str host)
 {
     const char *bracket = host.len && *host.data == '[' ? memchr(host.data, ']', host.len) : NULL;
     size_t len = bracket ? (size_t)(bracket + 1 - host.data) : scan_name(host);
@@ -477,6 +501,26 @@ bool parser_is_host(cress_str host)
     if (len == host.len)
         return true;
     return host.data[len] == ':' && is_port(host.data + len + 1, host.len - len - 1);
+}
+
+/* Nearly all requests name the same host as the one before: it need not be looked at
+ * again. */
+bool parser_is_host(cress_str host)
+{
+    static _Thread_local struct {
+        size_t len;
+        char text[64];
+    } last;
+
+    if (host.len == last.len && host.len && memcmp(host.data, last.text, host.len) == 0)
+        return true;
+    if (!is_host(host))
+        return false;
+    if (host.len <= sizeof last.text) {
+        last.len = host.len;
+        memcpy(last.text, host.data, host.len);
+    }
+    return true;
 }
 
 /* ---- feeding ---------------------------------------------------------------------------- */

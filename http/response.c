@@ -63,11 +63,6 @@ static bool is_servers_own(cress_str name)
            cress_str_equal_nocase(name, "Keep-Alive");
 }
 
-static bool is_sound_value(cress_str value)
-{
-    return value.len == 0 || text_all(value.data, value.len, TEXT_VALUE);
-}
-
 static int reserve_fields(cress_response *res, size_t more)
 {
     struct http_exchange *x = exchange_of_response(res);
@@ -110,7 +105,7 @@ static int add_field(cress_response *res, const char *name_text, const char *val
 {
     cress_str name = str(name_text), value = str(value_text);
 
-    if (!text_all(name.data, name.len, TEXT_TOKEN) || !is_sound_value(value) ||
+    if (!text_all(name.data, name.len, TEXT_TOKEN) || !text_is_value(value.data, value.len) ||
         is_servers_own(name))
         return misuse(EINVAL);
     if (cress_str_equal_nocase(name, "Content-Length"))
@@ -512,7 +507,7 @@ int cress_respond(cress_response *res, int status, const char *type, const void 
 
     if (check_startable(res, status) < 0)
         return -1;
-    if ((type && !is_sound_value(type_text)) || type_text.len > MAX_FIELDS)
+    if ((type && !text_is_value(type_text.data, type_text.len)) || type_text.len > MAX_FIELDS)
         return misuse(EINVAL);
     restart(res, status);
     if (check_writable(res, len) < 0)

@@ -53,6 +53,28 @@ bool text_all(const char *data, size_t len, int class)
     return len > 0;
 }
 
+/* Eight bytes at once: is none of them below a blank, or a DEL? */
+static bool are_plain(uint64_t word)
+{
+    const uint64_t ones = 0x0101010101010101, tops = 0x8080808080808080;
+    uint64_t below_blank = (word - ones * ' ') & ~word;
+    uint64_t changed = word ^ ones * 0x7f, is_del = (changed - ones) & ~changed;
+
+    return ((below_blank | is_del) & tops) == 0;
+}
+
+bool text_is_value(const char *data, size_t len)
+{
+    uint64_t word;
+
+    for (; len >= sizeof word; data += sizeof word, len -= sizeof word) {
+        memcpy(&word, data, sizeof word);
+        if (!are_plain(word) && !text_all(data, sizeof word, TEXT_VALUE))
+            return false;
+    }
+    return len == 0 || text_all(data, len, TEXT_VALUE);
+}
+
 bool text_equal_nocase(cress_str a, cress_str b)
 {
     return a.len == b.len && strncasecmp(a.data, b.data, a.len) == 0;
@@ -62,6 +84,10 @@ char *text_put_u64(char *to, uint64_t value)
 {
     size_t digits = 1;
 
+    if (value < 10) {
+        *to = (char)('0' + value);
+        return to + 1;
+    }
     for (uint64_t rest = value; rest >= 10; rest /= 10)
         digits++;
     for (size_t i = digits; i-- > 0; value /= 10)

@@ -37,6 +37,9 @@ static inline bool text_matches(const char *name, const char *lower, size_t len)
     return true;
 }
 
+/* Could it be a field's value? Empty, too. */
+bool text_is_value(const char *data, size_t len);
+
 bool text_equal_nocase(cress_str a, cress_str b);
 
 static inline char *text_put(char *to, const char *data, size_t len)

@@ -264,6 +264,7 @@ static void *run(void *arg)
     conn->state = CONNECTION_BUSY;
     conn->http.readable = true;
     for (;;) {
+        bool closing = conn->http.closing;
         switch (cress_http1_next(&conn->http, false)) {
         case CRESS_HTTP1_REQUEST:
             expiry_remove(&conn->expiry);
@@ -278,6 +279,8 @@ static void *run(void *arg)
                 return cress_rest(&conn->socket.watch);
             /* fallthrough */
         case CRESS_HTTP1_CLOSE:
+            if (!closing && conn->http.linger)
+                write_logs(conn, NULL); /* of a head that was refused */
             close_connection(conn);
             return NULL;
         }

@@ -99,10 +99,8 @@ static void test_outside(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        HUB_TEST(test_one_value_per_greenlet),
-        HUB_TEST(test_values_end_with_their_greenlet),
-        HUB_TEST(test_values_of_a_killed_one),
-        HUB_TEST(test_finish_may_set_others),
+        HUB_TEST(test_one_value_per_greenlet), HUB_TEST(test_values_end_with_their_greenlet),
+        HUB_TEST(test_values_of_a_killed_one), HUB_TEST(test_finish_may_set_others),
         cmocka_unit_test(test_outside),
     };
 

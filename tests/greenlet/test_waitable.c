@@ -204,16 +204,11 @@ static int finish_queue(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        HUB_TEST(test_ready_at_once),
-        HUB_TEST(test_woken_by_one),
-        HUB_TEST(test_lowest_of_several),
-        HUB_TEST(test_broadcast_is_seen),
-        HUB_TEST(test_limits_and_kill),
-        HUB_TEST(test_nothing_to_wait_for),
-        HUB_TEST(test_takes_nothing),
-        HUB_TEST(test_takers_are_served_first),
-        HUB_TEST(test_greenlets_and_results),
-        HUB_TEST(test_many),
+        HUB_TEST(test_ready_at_once),         HUB_TEST(test_woken_by_one),
+        HUB_TEST(test_lowest_of_several),     HUB_TEST(test_broadcast_is_seen),
+        HUB_TEST(test_limits_and_kill),       HUB_TEST(test_nothing_to_wait_for),
+        HUB_TEST(test_takes_nothing),         HUB_TEST(test_takers_are_served_first),
+        HUB_TEST(test_greenlets_and_results), HUB_TEST(test_many),
     };
 
     return cmocka_run_group_tests(tests, NULL, finish_queue);

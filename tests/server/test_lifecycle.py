@@ -1,5 +1,6 @@
 """Starting, listening, logging, draining and stopping."""
 
+import os
 import pathlib
 import re
 import signal
@@ -158,6 +159,25 @@ class AccessLog(cress.ServerTest):
         self.assertEqual(found, [("/", "200", "13"), ("/nowhere", "404", "-"),
                                  ("/wake", "204", "-")])
 
+    def test_refused_requests(self):
+        server = self.serve(HANDLERS, "--access-logfile", str(self.path), "--header-timeout=0.3")
+        for data, status in ((b"GET /x HTTP/1.1\r\n\r\n", 400), (b"\0\r\n\r\n", 400),
+                             (b"GET / HTTP/1.1\r\nHost:", 408)):
+            with server.connect() as client:
+                client.send(data)
+                self.assertEqual(client.response().status, status)
+        self.assertEqual([re.search(r'" (\d+) ', line).group(1) for line in self.lines(3)],
+                         ["400", "400", "408"])
+
+    def test_standard_output_that_is_gone(self):
+        reading, writing = os.pipe()
+        server = self.serve(HANDLERS, "--access-logfile=-", stdout=writing)
+        os.close(writing)
+        os.close(reading)
+        for _ in range(3):
+            self.assertEqual(server.ask().status, 200)
+        server.await_log(r"\[ERROR\] access log: Broken pipe")
+
     def test_reopened_by_sigusr1(self):
         server = self.serve(HANDLERS, "--access-logfile", str(self.path))
         self.ask(server)
@@ -268,6 +288,64 @@ class Stopping(cress.ServerTest):
         self.assertEqual(server.wait(), 0)
         self.assertIn("greenlet GET /ignore-kill goes on", server.log())
         self.assertIn("gave in", server.log())
+
+    def test_term_while_accepting_is_paused(self):
+        server = self.serve(HANDLERS, "--worker-connections=1", "--keep-alive=60")
+        first, second = self.connect(server), self.connect(server)
+        self.assertEqual(first.get().status, 200)
+        second.send(cress.request())
+        server.signal(signal.SIGTERM)
+        self.assertEqual(server.wait(), 0)
+        self.assertTrue(first.is_closed())
+
+    def test_term_with_half_a_head(self):
+        server = self.serve(HANDLERS, "--header-timeout", "0.5")
+        client = self.connect(server)
+        client.send(b"GET / HTTP/1.1\r\nHo")
+        server.ask()
+        server.signal(signal.SIGTERM)
+        self.assertEqual(server.wait(), 0)
+
+    def test_term_with_a_client_that_does_not_read(self):
+        server = self.serve(HANDLERS, "--graceful-timeout=0.3")
+        client = self.connect(server)
+        client.send(cress.request("/flood"))
+        self.assertEqual(client.head()[0], 200)
+        server.signal(signal.SIGTERM)
+        self.assertEqual(server.wait(), 0)
+        self.assertIn("flood ended by ECANCELED", server.log())
+
+    def test_term_lets_queued_requests_finish(self):
+        server = self.serve(HANDLERS, "--concurrency", "1")
+        clients = [self.connect(server) for _ in range(4)]
+        for client in clients:
+            client.send(cress.request("/nap?ms=150"))
+        time.sleep(0.1)
+        server.signal(signal.SIGTERM)
+        for client in clients:
+            self.assertEqual(client.response().body, b"slept 150\n")
+        self.assertEqual(server.wait(), 0)
+
+    def test_term_closes_after_pipelined_requests(self):
+        server = self.serve(HANDLERS)
+        client = self.connect(server)
+        client.send(cress.request("/nap?ms=300") + cress.request("/"))
+        time.sleep(0.1)
+        server.signal(signal.SIGTERM)
+        self.assertEqual(client.response().body, b"slept 300\n")
+        rest = client.rest()
+        self.assertIn(rest.split(b" ")[0], (b"", b"HTTP/1.1"))
+        self.assertEqual(server.wait(), 0)
+
+    def test_two_terms(self):
+        server = self.serve(HANDLERS)
+        client = self.connect(server)
+        client.send(cress.request("/nap?ms=500"))
+        time.sleep(0.1)
+        server.signal(signal.SIGTERM)
+        server.signal(signal.SIGTERM)
+        self.assertEqual(client.response().status, 200)
+        self.assertEqual(server.wait(), 0)
 
     def quick(self, signum):
         server = self.serve(HANDLERS)

@@ -13,7 +13,9 @@ typedef struct cress_async_result {
     int error;
 } cress_async_result;
 
+/* clang-format off */
 #define CRESS_ASYNC_RESULT_INIT { .value = NULL }
+/* clang-format on */
 
 /* Set again: later readers see the new value, as in gevent. */
 CRESS_API void cress_async_result_set(cress_async_result *r, void *value);

@@ -12,7 +12,9 @@ typedef struct cress_event {
     cress_waitable waitable; /* ready: set */
 } cress_event;
 
+/* clang-format off */
 #define CRESS_EVENT_INIT { .waitable = { .ready = false } }
+/* clang-format on */
 
 /* Who waits now returns 0 even when the event is cleared before it runs: set and
  * clear together are a broadcast. */

@@ -23,14 +23,10 @@ typedef struct cress_pool {
 } cress_pool;
 typedef cress_pool cress_group;
 
-#define CRESS_POOL_INIT(limit) \
-    {                          \
-        .max = (limit)         \
-    }
-#define CRESS_GROUP_INIT \
-    {                    \
-        .max = 0         \
-    }
+/* clang-format off */
+#define CRESS_POOL_INIT(limit) { .max = (limit) }
+#define CRESS_GROUP_INIT { .max = 0 }
+/* clang-format on */
 
 /* [waits] for a slot, then spawns fn(arg) as a member. gevent: Pool.spawn. */
 CRESS_API int cress_pool_spawn(cress_pool *p, cress_fn *fn, void *arg);

@@ -225,7 +225,7 @@ static int split_response(cress_environ *env, cress_response *res)
 {
     cress_str value = cress_query_get(env, "value");
 
-    if (cress_start_response(res, 200, CRESS_HEADERS({ "X-Value", value.data })) < 0)
+    if (!value.data || cress_start_response(res, 200, CRESS_HEADERS({ "X-Value", value.data })) < 0)
         return -1;
     return cress_response_write(res, "sent\n", 5);
 }

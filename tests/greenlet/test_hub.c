@@ -1,0 +1,528 @@
+#define _GNU_SOURCE
+#include "capture.h"
+#include "hub_test.h"
+
+#include <cress/event.h>
+#include <cress/io.h>
+#include <cress/pool.h>
+#include <cress/queue.h>
+#include <cress/timeout.h>
+
+#include <fenv.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifdef __SSE__
+#include <xmmintrin.h>
+#endif
+
+/* ---- a hub's life ------------------------------------------------------------------------- */
+
+static void *return_it(void *arg)
+{
+    return arg;
+}
+
+static void *fail_it(void *arg)
+{
+    return cress_fail(*(int *)arg);
+}
+
+static void *kill_self(void *arg)
+{
+    cress_cancel(cress_self());
+    assert_errno(ECANCELED, cress_sleep(0));
+    return arg;
+}
+
+static void *run_another(void *arg)
+{
+    assert_errno(EBUSY, cress_run(return_it, NULL));
+    return arg;
+}
+
+static void test_results_of_run(void **state)
+{
+    int error = ENOTTY;
+
+    (void)state;
+    assert_false(cress_running());
+    assert_ok(cress_run(return_it, NULL));
+    capture_start(2);
+    assert_errno(ENOTTY, cress_run(fail_it, &error));
+
+    char *text = capture_end();
+
+    assert_string_equal(text, "cress: greenlet main failed: Inappropriate ioctl for device\n");
+    free(text);
+    assert_errno(ECANCELED, cress_run(kill_self, NULL));
+    assert_ok(cress_run(run_another, NULL));
+    assert_false(cress_running());
+}
+
+static void *clean_up(void *arg)
+{
+    int result = cress_sleep(1000);
+
+    trace("%s: %d, %s", (char *)arg, result, result < 0 ? strerror(errno) : "");
+    assert_null(cress_spawn(return_it, NULL)); /* too late for new ones */
+    assert_int_equal(errno, ECANCELED);
+    return NULL;
+}
+
+static void *leave_others(void *arg)
+{
+    spawn(clean_up, "a");
+    spawn(clean_up, "b");
+    assert_ok(cress_sleep(0));
+    spawn(clean_up, "c"); /* is in the queue before main's end is */
+    cress_release(cress_spawn_later(5, clean_up, "never started"));
+    trace("main returns");
+    return arg;
+}
+
+static void test_others_are_killed_at_the_end(void **state)
+{
+    (void)state;
+    assert_ok(run_virtual(leave_others, NULL));
+    assert_trace("main returns\na: -1, Operation canceled\nb: -1, Operation canceled\n"
+                 "c: -1, Operation canceled\n");
+}
+
+static void *say_goodbye(void *arg)
+{
+    cress_timeout shield;
+
+    assert_errno(ECANCELED, cress_sleep(1000));
+    cress_timeout_start_shielded(&shield, 10);
+    assert_ok(cress_sleep(3));
+    cress_timeout_close(&shield);
+    trace("goodbye at %g", cress_now());
+    return arg;
+}
+
+static void *leave_one_with_a_goodbye(void *arg)
+{
+    spawn(say_goodbye, NULL);
+    return cress_sleep(1) < 0 ? cress_fail(errno) : arg;
+}
+
+static void test_goodbyes_are_waited_for(void **state)
+{
+    (void)state;
+    assert_ok(run_virtual(leave_one_with_a_goodbye, NULL));
+    assert_trace("goodbye at 4\n");
+}
+
+static void *sleep_for_hours(void *arg)
+{
+    assert_ok(cress_sleep(10 * 3600));
+    return arg;
+}
+
+static void test_environment_chooses_the_clock(void **state)
+{
+    (void)state;
+    setenv("CRESS_CLOCK", "virtual", 1);
+
+    int result = cress_run(sleep_for_hours, NULL);
+
+    unsetenv("CRESS_CLOCK");
+    assert_ok(result);
+}
+
+/* ---- clocks ----------------------------------------------------------------------------------- */
+
+static void test_virtual_time_jumps(void)
+{
+    assert_time(0);
+    assert_ok(cress_sleep(3600));
+    assert_time(3600);
+    assert_ok(cress_sleep(1e-9));
+    assert_true(cress_now() > 3600);
+    for (int i = 0; i < 1000; i++)
+        assert_ok(cress_sleep(0)); /* it stands while anything can run */
+    assert_true(cress_now() < 3601);
+}
+
+struct sleeper {
+    double span;
+    int number;
+};
+
+static void *sleep_and_trace(void *arg)
+{
+    struct sleeper *sleeper = arg;
+
+    assert_ok(cress_sleep(sleeper->span));
+    trace("%d at %g", sleeper->number, cress_now());
+    return NULL;
+}
+
+static void test_deadlines_in_order(void)
+{
+    struct sleeper sleepers[] = { { 2, 0 }, { 1, 1 }, { 2, 2 }, { 0.5, 3 }, { 1, 4 } };
+
+    for (size_t i = 0; i < 5; i++)
+        spawn(sleep_and_trace, &sleepers[i]);
+    assert_ok(cress_sleep(10));
+    assert_trace("3 at 0.5\n1 at 1\n4 at 1\n0 at 2\n2 at 2\n");
+}
+
+enum { MANY = 500 };
+
+static int last_seen;
+static double last_time;
+
+static void *check_order(void *arg)
+{
+    struct sleeper *sleeper = arg;
+
+    assert_ok(cress_sleep(sleeper->span));
+    assert_true(cress_now() >= last_time);
+    assert_true(cress_now() > last_time || sleeper->number > last_seen);
+    last_time = cress_now();
+    last_seen = sleeper->number;
+    return NULL;
+}
+
+/* Equal deadlines in the order of the waits, whatever is taken out in between. */
+static void test_many_deadlines(void)
+{
+    static struct sleeper sleepers[MANY];
+    cress_greenlet *gs[MANY];
+    unsigned seed = 1;
+
+    last_seen = -1, last_time = 0;
+    for (int i = 0; i < MANY; i++) {
+        seed = seed * 1664525 + 1013904223;
+        sleepers[i] = (struct sleeper){ 1 + (seed >> 16) % 50, i };
+        gs[i] = cress_spawn(i % 3 ? check_order : sleep_and_trace, &sleepers[i]);
+    }
+    assert_ok(cress_sleep(0));
+    for (int i = 0; i < MANY; i += 3)
+        cress_cancel(gs[i]);
+    for (int i = 0; i < MANY; i++)
+        if (i % 3)
+            assert_ok(cress_join(gs[i], CRESS_FOREVER));
+    for (int i = 0; i < MANY; i++)
+        cress_release(gs[i]);
+    assert_time(50);
+}
+
+static void *measure_real_time(void *arg)
+{
+    cress_seconds before = cress_now();
+
+    assert_ok(cress_sleep(0.02));
+    assert_true(cress_now() - before >= 0.02);
+    assert_errno(ETIMEDOUT, cress_event_wait(&(cress_event){ 0 }, 0.01));
+    assert_true(cress_now() - before >= 0.03);
+    return arg;
+}
+
+static void test_real_clock(void **state)
+{
+    (void)state;
+    assert_ok(cress_run(measure_real_time, NULL));
+}
+
+/* ---- fairness ----------------------------------------------------------------------------------- */
+
+static bool stop;
+
+static void *spin(void *arg)
+{
+    while (!stop)
+        assert_ok(cress_sleep(0));
+    return arg;
+}
+
+static void *write_it_soon(void *arg)
+{
+    for (int i = 0; i < 1000; i++)
+        assert_ok(cress_sleep(0));
+    assert_int_equal(write(*(int *)arg, "x", 1), 1);
+    return NULL;
+}
+
+static void *read_while_others_spin(void *arg)
+{
+    int ends[2];
+    char byte;
+
+    stop = false;
+    spawn(spin, NULL);
+    spawn(spin, NULL);
+    assert_ok(socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+    spawn(write_it_soon, &ends[1]);
+    assert_int_equal(cress_read(ends[0], &byte, 1), 1); /* the queue never empties */
+    stop = true;
+    assert_ok(cress_close(ends[0]));
+    assert_ok(cress_close(ends[1]));
+    return arg;
+}
+
+static void *sleep_while_others_spin(void *arg)
+{
+    stop = false;
+    spawn(spin, NULL);
+    spawn(spin, NULL);
+    assert_ok(cress_sleep(0.01));
+    stop = true;
+    return arg;
+}
+
+static void test_descriptors_and_deadlines_never_starve(void **state)
+{
+    (void)state;
+    assert_ok(cress_run(read_while_others_spin, NULL));
+    assert_ok(run_virtual(read_while_others_spin, NULL));
+    assert_ok(cress_run(sleep_while_others_spin, NULL));
+}
+
+/* ---- what would block for ever --------------------------------------------------------------------- */
+
+static cress_event never;
+static cress_queue nothing;
+
+static void *wait_in_vain(void *arg)
+{
+    void *item;
+
+    assert_ok(cress_set_name(cress_self(), "vain %s", (char *)arg));
+    if (*(char *)arg == 'e')
+        assert_errno(ECANCELED, cress_event_wait(&never, CRESS_FOREVER));
+    else
+        assert_errno(ECANCELED, cress_queue_get(&nothing, &item, CRESS_FOREVER));
+    trace("%s killed", (char *)arg);
+    return NULL;
+}
+
+static void *block_for_ever(void *arg)
+{
+    cress_timeout shield;
+
+    spawn(wait_in_vain, "event");
+    spawn(wait_in_vain, "queue");
+    assert_errno(EDEADLK, cress_event_wait(&never, CRESS_FOREVER));
+    assert_errno(EDEADLK, cress_event_wait(&never, 5)); /* and every later one */
+    cress_timeout_start_shielded(&shield, 1);
+    assert_errno(ETIMEDOUT, cress_event_wait(&never, CRESS_FOREVER)); /* cleanup may wait */
+    cress_timeout_close(&shield);
+    return arg;
+}
+
+static void test_deadlock(void **state)
+{
+    char expected[512];
+
+    (void)state;
+    never = (cress_event){ 0 };
+    nothing = (cress_queue){ 0 };
+    capture_start(2);
+    assert_ok(run_virtual(block_for_ever, NULL));
+
+    char *text = capture_end();
+
+    snprintf(expected, sizeof expected,
+             "cress: would block for ever: nothing is ready and nothing is awaited from outside\n"
+             "  main: waits on event %p\n"
+             "  vain event: waits on event %p\n"
+             "  vain queue: waits on item of queue %p\n",
+             (void *)&never, (void *)&never, (void *)&nothing);
+    assert_string_equal(text, expected);
+    free(text);
+    assert_trace("event killed\nqueue killed\n");
+}
+
+static void test_deadlock_under_the_real_clock(void **state)
+{
+    (void)state;
+    capture_start(2);
+    assert_ok(cress_run(block_for_ever, NULL));
+
+    char *text = capture_end();
+
+    assert_non_null(strstr(text, "would block for ever"));
+    free(text);
+    assert_trace("event killed\nqueue killed\n");
+}
+
+static void *sleep_7(void *arg)
+{
+    assert_ok(cress_sleep(7));
+    return arg;
+}
+
+static void test_print_greenlets(void)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    spawn(sleep_7, NULL);
+    assert_ok(cress_sleep(1));
+    spawn(sleep_7, NULL);
+    cress_release(cress_spawn_later(9, sleep_7, NULL));
+    cress_print_greenlets(out);
+    fclose(out);
+    assert_non_null(strstr(text, "main: runs\n"));
+    assert_non_null(strstr(text, "greenlet-2: waits on "));
+    assert_non_null(strstr(text, ", for 6.000 s at most\n"));
+    assert_non_null(strstr(text, "greenlet-3: not started\n"));
+    assert_non_null(strstr(text, "greenlet-4: not started\n"));
+    free(text);
+}
+
+static void *ignore_the_kill(void *arg)
+{
+    int failures = 0;
+
+    while (failures < 2000)
+        failures += cress_sleep(1) < 0;
+    return arg;
+}
+
+static void test_stubborn_one_is_named(void)
+{
+    cress_greenlet *g = cress_spawn(ignore_the_kill, NULL);
+
+    assert_ok(cress_set_name(g, "zombie"));
+    settle();
+    capture_start(2);
+    assert_ok(cress_kill(g, CRESS_FOREVER));
+
+    char *text = capture_end(), *first = strstr(text, "zombie");
+
+    assert_non_null(first);
+    assert_null(strstr(first + 1, "zombie")); /* once */
+    free(text);
+    cress_release(g);
+}
+
+/* ---- what a switch keeps ------------------------------------------------------------------------------ */
+
+static void *scramble(void *arg)
+{
+    for (int i = 0; i < 10; i++) {
+        errno = 1000 + i;
+        fesetround(FE_UPWARD);
+        assert_ok(cress_sleep(0));
+        assert_int_equal(errno, 1000 + i);
+        assert_int_equal(fegetround(), FE_UPWARD);
+    }
+    return arg;
+}
+
+static void test_errno_and_rounding_are_each_ones_own(void)
+{
+    spawn(scramble, NULL);
+    fesetround(FE_DOWNWARD);
+    for (int i = 0; i < 10; i++) {
+        errno = 2000 + i;
+        assert_ok(cress_sleep(0));
+        assert_int_equal(errno, 2000 + i);
+        assert_int_equal(fegetround(), FE_DOWNWARD);
+#ifdef __SSE__
+        assert_int_equal(_MM_GET_ROUNDING_MODE(), _MM_ROUND_DOWN);
+#endif
+    }
+    fesetround(FE_TONEAREST);
+}
+
+static void *count_switches(void *arg)
+{
+    for (int i = 0; i < 100; i++)
+        assert_ok(cress_sleep(0));
+    return arg;
+}
+
+static void test_stats(void)
+{
+    cress_hub_stats before, after;
+
+    cress_get_hub_stats(&before);
+    assert_int_equal(before.greenlets, 1);
+    spawn(count_switches, NULL);
+    count_switches(NULL);
+    cress_get_hub_stats(&after);
+    assert_true(after.switches - before.switches >= 200);
+    assert_true(after.stacks >= 2);
+}
+
+/* ---- two at once ------------------------------------------------------------------------------------------ */
+
+static void *talk(void *arg)
+{
+    cress_queue *queue = arg;
+    void *item;
+
+    for (int i = 0; i < 100; i++) {
+        assert_ok(cress_queue_put(queue, "x", CRESS_FOREVER));
+        assert_ok(cress_sleep(i % 3 ? 0 : 0.1));
+        assert_ok(cress_queue_get(queue, &item, CRESS_FOREVER));
+    }
+    return NULL;
+}
+
+static void *fork_and_join(void *arg)
+{
+    cress_queue queue = CRESS_QUEUE_INIT(2);
+    cress_group group = CRESS_GROUP_INIT;
+
+    for (int i = 0; i < 20; i++)
+        assert_ok(cress_pool_spawn(&group, talk, &queue));
+    assert_ok(cress_pool_join(&group, CRESS_FOREVER));
+    cress_queue_finish(&queue);
+    return arg;
+}
+
+static void *run_in_thread(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 3; i++)
+        if (run_virtual(fork_and_join, NULL) < 0)
+            return "failed";
+    return NULL;
+}
+
+static void test_a_hub_in_each_of_two_threads(void **state)
+{
+    pthread_t threads[2];
+    void *result;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        assert_ok(pthread_create(&threads[i], NULL, run_in_thread, NULL));
+    for (size_t i = 0; i < 2; i++) {
+        assert_ok(pthread_join(threads[i], &result));
+        assert_null(result);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_results_of_run),
+        cmocka_unit_test(test_others_are_killed_at_the_end),
+        cmocka_unit_test(test_goodbyes_are_waited_for),
+        cmocka_unit_test(test_environment_chooses_the_clock),
+        HUB_TEST(test_virtual_time_jumps),
+        HUB_TEST(test_deadlines_in_order),
+        HUB_TEST(test_many_deadlines),
+        cmocka_unit_test(test_real_clock),
+        cmocka_unit_test(test_descriptors_and_deadlines_never_starve),
+        cmocka_unit_test(test_deadlock),
+        cmocka_unit_test(test_deadlock_under_the_real_clock),
+        HUB_TEST(test_print_greenlets),
+        HUB_TEST(test_stubborn_one_is_named),
+        HUB_TEST(test_errno_and_rounding_are_each_ones_own),
+        HUB_TEST(test_stats),
+        cmocka_unit_test(test_a_hub_in_each_of_two_threads),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
