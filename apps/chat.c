@@ -49,7 +49,6 @@ struct request {
 
 typedef int handler(struct request *r);
 
-static const char nothing[] = "There is nothing here.\n";
 static const char bad_name[] = "A name has 1 to 24 visible characters and no slash.\n";
 
 /* ---- answers --------------------------------------------------------------- */
@@ -414,11 +413,6 @@ static void take_names(struct request *r, const struct route *route)
         r->room = r->segments[first];
 }
 
-static bool names_are_valid(const struct request *r)
-{
-    return (!r->user.data || name_is_valid(r->user)) && (!r->room.data || name_is_valid(r->room));
-}
-
 static const struct route *find_route(struct request *r)
 {
     if (!split_path(r))
@@ -439,8 +433,6 @@ static int run_post(struct request *r, handler *post)
 {
     if (is_cross_site(r))
         return answer_text(r, 403, "Not for other sites.\n");
-    if (!names_are_valid(r))
-        return answer_text(r, 400, bad_name);
     if (!is_form(r))
         return answer_text(r, 415, "Send a form: application/x-www-form-urlencoded.\n");
     if (cress_input_read_all(r->env, MAX_BODY, &r->form) < 0)
@@ -454,13 +446,17 @@ static int run(struct request *r)
     const struct route *route = find_route(r);
 
     if (!route)
-        return answer_text(r, 404, nothing);
+        return answer_text(r, 404, "There is nothing here.\n");
+    if (r->room.data && !name_is_valid(r->room))
+        return answer_text(r, 404, bad_name);
+    if (r->user.data && !name_is_valid(r->user))
+        return answer_text(r, cress_str_equal(method, "POST") ? 400 : 404, bad_name);
     if (r->key.len > KEY_BYTES)
         return answer_text(r, 400, "X-Chat-Key has at most 64 bytes.\n");
     if (cress_str_equal(method, "POST") && route->post)
         return run_post(r, route->post);
     if ((cress_str_equal(method, "GET") || cress_str_equal(method, "HEAD")) && route->get)
-        return names_are_valid(r) ? route->get(r) : answer_text(r, 404, nothing);
+        return route->get(r);
     const char *allow = !route->get ? "POST" : !route->post ? "GET, HEAD" : "GET, HEAD, POST";
     return answer_text_with(r, 405, "Not with this method.\n", "Allow", allow);
 }

@@ -74,6 +74,7 @@ struct cress_response {
     char *fields;        /* the app's, formatted, in the arena */
     uint32_t fields_len, fields_capacity;
     size_t mark;       /* where its head begins in the output, until is_out */
+    int lost;          /* errno of a write that failed, unless a later one did not */
     const char *wrong; /* what the app did wrong, for the log */
     uint16_t status;   /* 0: not started */
     uint8_t framing;   /* enum http_framing, once committed */

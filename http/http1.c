@@ -219,8 +219,10 @@ static const char *finish_response(struct http_exchange *x, int result, int erro
 
     if (x->http->gone)
         x->broken = true;
+    else if (result == 0 && !x->res.lost)
+        wrong = response_complete(&x->res);
     else
-        wrong = result == 0 ? response_complete(&x->res) : fail_request(x, error);
+        wrong = fail_request(x, result == 0 ? x->res.lost : error);
     if (response_closes(x))
         x->http->closing = true;
     if (!has_more(x) && output_flush(x) < 0)

@@ -304,10 +304,12 @@ static int put_body(cress_response *res, const void *data, size_t len)
     int result =
         len < COPY_BELOW ? put_small(x, data, len, is_chunk) : put_large(x, data, len, is_chunk);
 
-    if (result == 0)
+    if (result == 0) {
+        res->sent += len;
         res->body_bytes += len;
-    else if (x->broken)
+    } else if (x->broken) {
         res->cut = true;
+    }
     return result;
 }
 
@@ -344,8 +346,8 @@ static bool drops_body(const cress_response *res)
     return is_head_request(exchange_of_response(res)) || status_is_bodiless(res->status);
 }
 
-/* [waits] Accounts for len bytes and makes sure that the head is out before them. 1: they
- * are to be sent; 0: dropped. */
+/* [waits] Makes sure that the head is out before len bytes. 1: they are to be sent; 0: they
+ * are dropped. */
 static int begin_body(cress_response *res, size_t len)
 {
     if (check_writable(res, len) < 0)
@@ -358,20 +360,34 @@ static int begin_body(cress_response *res, size_t len)
     if (!res->committed && commit(res, false) < 0)
         return -1;
     res->begun = true;
-    res->sent += len;
     return 1;
 }
 
-int cress_response_write(cress_response *res, const void *data, size_t len)
+/* An app that does not look at what its writes return must not end a message that is
+ * not whole as if it were. */
+static int note_result(cress_response *res, int result)
 {
-    if (len == 0)
-        return check_writable(res, 0);
+    if (result == 0)
+        res->lost = 0;
+    else if (errno != EINVAL && errno != EALREADY)
+        res->lost = errno;
+    return result;
+}
+
+static int write_body(cress_response *res, const void *data, size_t len)
+{
     int sends = begin_body(res, len);
+
     if (sends <= 0)
         return sends;
     if (put_body(res, data, len) < 0)
         return -1;
     return flush_for_others(exchange_of_response(res));
+}
+
+int cress_response_write(cress_response *res, const void *data, size_t len)
+{
+    return note_result(res, len > 0 ? write_body(res, data, len) : check_writable(res, 0));
 }
 
 int cress_response_printf(cress_response *res, const char *format, ...)
@@ -395,13 +411,18 @@ int cress_response_printf(cress_response *res, const char *format, ...)
     return cress_response_write(res, text, (size_t)len);
 }
 
-int cress_response_flush(cress_response *res)
+static int flush(cress_response *res)
 {
     if (check_writable(res, 0) < 0)
         return -1;
     if (!res->committed && commit(res, false) < 0)
         return -1;
     return output_flush(exchange_of_response(res));
+}
+
+int cress_response_flush(cress_response *res)
+{
+    return note_result(res, flush(res));
 }
 
 /* ---- files --------------------------------------------------------------------------------- */
@@ -434,15 +455,28 @@ static int send_file_all(cress_response *res, int fd, off_t offset, size_t len)
             return -1;
         }
         done += (size_t)sent;
+        res->sent += (size_t)sent;
         res->body_bytes += (size_t)sent;
     }
     return 0;
 }
 
-int cress_response_send_file(cress_response *res, int fd, off_t offset, size_t len)
+static int put_file(cress_response *res, int fd, off_t offset, size_t len)
 {
     struct http_exchange *x = exchange_of_response(res);
+    bool is_chunk = res->framing == FRAMING_CHUNKED;
+    char *to = output_begin(x, CHUNK_ROOM);
 
+    if (!to)
+        return -1;
+    output_end(x, is_chunk ? put_chunk_size(to, len) : to);
+    if (send_file_all(res, fd, offset, len) < 0)
+        return -1;
+    return is_chunk ? put_small(x, "\r\n", 2, false) : 0;
+}
+
+static int send_file(cress_response *res, int fd, off_t offset, size_t len)
+{
     if (check_writable(res, 0) < 0 || check_file(fd, offset, len) < 0)
         return -1;
     if (!res->committed && !res->begun && !res->has_length && !status_is_bodiless(res->status)) {
@@ -452,16 +486,14 @@ int cress_response_send_file(cress_response *res, int fd, off_t offset, size_t l
     int sends = begin_body(res, len);
     if (sends <= 0 || len == 0)
         return sends < 0 ? -1 : 0;
-    bool is_chunk = res->framing == FRAMING_CHUNKED;
-    char *to = output_begin(x, CHUNK_ROOM);
-    if (!to)
+    if (put_file(res, fd, offset, len) < 0)
         return -1;
-    output_end(x, is_chunk ? put_chunk_size(to, len) : to);
-    if (send_file_all(res, fd, offset, len) < 0)
-        return -1;
-    if (is_chunk && put_small(x, "\r\n", 2, false) < 0)
-        return -1;
-    return flush_for_others(x);
+    return flush_for_others(exchange_of_response(res));
+}
+
+int cress_response_send_file(cress_response *res, int fd, off_t offset, size_t len)
+{
+    return note_result(res, send_file(res, fd, offset, len));
 }
 
 /* ---- the whole at once ---------------------------------------------------------------------- */
@@ -471,7 +503,7 @@ static char *put_respond_head(char *to, struct http_exchange *x, cress_str type,
     cress_response *res = &x->res;
 
     to = put_opening(to, x, res);
-    if (type.data)
+    if (type.len > 0)
         to = put_field(to, CRESS_STR("Content-Type"), type);
     if (res->framing == FRAMING_LENGTH)
         to = put_length(to, len);
@@ -500,14 +532,13 @@ static int put_response(struct http_exchange *x, cress_str type, const void *bod
     return flush_for_others(x);
 }
 
-int cress_respond(cress_response *res, int status, const char *type, const void *body, size_t len)
+static int respond(cress_response *res, int status, cress_str type, const void *body, size_t len)
 {
     struct http_exchange *x = exchange_of_response(res);
-    cress_str type_text = type ? str(type) : (cress_str){ NULL, 0 };
 
     if (check_startable(res, status) < 0)
         return -1;
-    if ((type && !text_is_value(type_text.data, type_text.len)) || type_text.len > MAX_FIELDS)
+    if (type.len > MAX_FIELDS || !text_is_value(type.data, type.len))
         return misuse(EINVAL);
     restart(res, status);
     if (check_writable(res, len) < 0)
@@ -516,7 +547,12 @@ int cress_respond(cress_response *res, int status, const char *type, const void 
     res->framing = status_is_bodiless(status) ? FRAMING_NONE : FRAMING_LENGTH;
     if (input_blocks_next(x))
         x->http->closing = true;
-    return put_response(x, type_text, body, len);
+    return put_response(x, type, body, len);
+}
+
+int cress_respond(cress_response *res, int status, const char *type, const void *body, size_t len)
+{
+    return note_result(res, respond(res, status, type ? str(type) : CRESS_STR(""), body, len));
 }
 
 /* ---- the end -------------------------------------------------------------------------------- */

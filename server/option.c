@@ -222,9 +222,13 @@ static const char *read_decimal(const char *text, bool fraction, double *ret_val
         value = value * 10 + (*at - '0');
     if (at == text)
         return NULL;
-    if (fraction && *at == '.')
-        for (at++; *at >= '0' && *at <= '9'; at++, unit /= 10)
-            value += unit * (*at - '0');
+    if (fraction && *at == '.') {
+        at++;
+        while (*at >= '0' && *at <= '9') {
+            value += unit * (*at++ - '0');
+            unit /= 10;
+        }
+    }
     *ret_value = value;
     return at;
 }

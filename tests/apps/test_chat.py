@@ -143,7 +143,7 @@ class Chat(unittest.TestCase):
         for name in " x", "x ", "a\nb", "a\u200bb", "put", "x" * 25, "\u3164":
             with self.subTest(name=name):
                 self.assertEqual(self.status("POST", "topic1", name), 400)
-                self.assertEqual(self.status("POST", name, "someone", create="yes"), 400)
+                self.assertEqual(self.status("POST", name, "someone", create="yes"), 404)
         for raw in "%ff", "%c0%af", "%ed%a0%80", "%f4%90%80%80", "%e2%82":
             with self.subTest(raw=raw):
                 response, _ = self.server.request("POST", f"/topic1/{raw}", "")

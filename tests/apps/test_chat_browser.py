@@ -44,6 +44,11 @@ class Person:
     def say(self, text):
         self.browser.type("#write-input", text + ENTER)
 
+    def open_side(self):
+        """On a phone the lists slide in."""
+        self.browser.click("#menu")
+        self.browser.wait("document.getElementById('side').getBoundingClientRect().left === 0")
+
     def open_room(self, room):
         self.browser.type("#open-input", room + ENTER)
         self.browser.wait("document.getElementById('room-title').textContent === '# ' + arguments[0]", room)
@@ -142,7 +147,7 @@ class Chat(unittest.TestCase):
 
     def test_rooms(self):
         self.both_enter()
-        self.bob.browser.click("#menu")
+        self.bob.open_side()
         self.bob.open_room("garden")
         self.alice.browser.wait("document.querySelector('#rooms [data-room=garden]')")
         self.alice.say("in the old room")
@@ -153,8 +158,7 @@ class Chat(unittest.TestCase):
         self.bob.sees_notice("Alice joined")
         self.alice.say("in the garden")
         self.bob.sees("in the garden")
-        self.bob.browser.click("#menu")
-        self.bob.browser.wait("document.getElementById('side').getBoundingClientRect().left === 0")
+        self.bob.open_side()
         self.shoot("rooms")
         self.bob.browser.click(f"#rooms [data-room={self.room}]")
         self.bob.sees("in the old room")
@@ -228,6 +232,22 @@ class Chat(unittest.TestCase):
         self.alice.browser.wait("document.getElementById('room-title').textContent === '# topic2'")
         self.alice.sees_people("Alice")
         self.assertEqual(self.alice.browser.run("return location.pathname + location.hash"), "/#topic2")
+
+    def test_without_javascript(self):
+        self.alice.enter(self.server, "topic1", "Alice")
+        browser = self.bob.browser
+        browser.command("Emulation.setScriptExecutionDisabled", value=True)
+        self.addCleanup(browser.command, "Emulation.setScriptExecutionDisabled", value=False)
+        browser.go(self.server.url + "/")
+        browser.type(".plain input", "Bob & <b>" + ENTER)
+        browser.wait("document.querySelector('.plain a')")
+        browser.click(".plain a")
+        browser.wait("document.querySelector('.plain ol')")
+        self.alice.sees_people("Alice", "Bob & <b>")
+        browser.type(".plain input", "from <i>afar</i>" + ENTER)
+        self.alice.sees("from <i>afar</i>")
+        browser.wait("document.querySelector('.plain li:last-child').innerText === arguments[0]",
+                     "Bob & <b>: from <i>afar</i>")
 
     def test_nothing_complains(self):
         self.both_enter()

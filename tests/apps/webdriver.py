@@ -1,6 +1,7 @@
 """Chromium, driven through chromedriver by the W3C WebDriver protocol."""
 
 import base64
+import contextlib
 import http.client
 import json
 import os
@@ -27,6 +28,7 @@ class Driver:
 
     def __init__(self, patience):
         self.patience = patience
+        self.browsers = []
         self.scratch = tempfile.TemporaryDirectory(prefix="cress-chromium-", ignore_cleanup_errors=True)
         self.process = subprocess.Popen([CHROMEDRIVER, "--port=0"], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
@@ -41,10 +43,11 @@ class Driver:
             raise AssertionError("chromedriver did not start")
 
     def stop(self):
-        try:
+        for browser in self.browsers:
+            with contextlib.suppress(AssertionError, OSError):
+                browser.close()
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait()
         self.process.stdout.close()
         self.scratch.cleanup()
@@ -73,6 +76,7 @@ class Browser:
         always = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
         session = driver.call("POST", "/session", {"capabilities": {"alwaysMatch": always}})
         self.path = "/session/" + session["sessionId"]
+        driver.browsers.append(self)
 
     def call(self, method, path, body=None):
         return self.driver.call(method, self.path + path, body)

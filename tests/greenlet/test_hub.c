@@ -10,8 +10,11 @@
 
 #include <fenv.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #ifdef __SSE__
@@ -188,6 +191,12 @@ static void *check_order(void *arg)
     return NULL;
 }
 
+static void *sleep_until_killed(void *arg)
+{
+    assert_errno(ECANCELED, cress_sleep(((struct sleeper *)arg)->span));
+    return NULL;
+}
+
 /* Equal deadlines in the order of the waits, whatever is taken out in between. */
 static void test_many_deadlines(void)
 {
@@ -199,7 +208,7 @@ static void test_many_deadlines(void)
     for (int i = 0; i < MANY; i++) {
         seed = seed * 1664525 + 1013904223;
         sleepers[i] = (struct sleeper){ 1 + (seed >> 16) % 50, i };
-        gs[i] = cress_spawn(i % 3 ? check_order : sleep_and_trace, &sleepers[i]);
+        gs[i] = cress_spawn(i % 3 ? check_order : sleep_until_killed, &sleepers[i]);
     }
     assert_ok(cress_sleep(0));
     for (int i = 0; i < MANY; i += 3)
@@ -351,10 +360,46 @@ static void test_deadlock_under_the_real_clock(void **state)
     assert_trace("event killed\nqueue killed\n");
 }
 
+static void *wait_shielded(void *arg)
+{
+    cress_timeout shield;
+
+    cress_timeout_start_shielded(&shield, CRESS_FOREVER);
+    cress_event_wait(&never, CRESS_FOREVER);
+    cress_timeout_close(&shield);
+    return arg;
+}
+
+static void *map_for_ever(void *arg)
+{
+    cress_group group = CRESS_GROUP_INIT;
+
+    cress_pool_map(&group, wait_shielded, NULL, 1, 0);
+    return arg;
+}
+
+/* Neither the first greenlet can be told, since a map never leaves its items, nor
+ * its item, which hides from its kill. */
+static void test_deadlock_that_nobody_can_be_told_of(void **state)
+{
+    int status;
+    pid_t child = fork();
+
+    (void)state;
+    if (child == 0) {
+        setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+        close(STDERR_FILENO);
+        run_virtual(map_for_ever, NULL);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGABRT);
+}
+
 static void *sleep_7(void *arg)
 {
-    assert_ok(cress_sleep(7));
-    return arg;
+    return cress_sleep(7) < 0 ? NULL : arg; /* killed with the hub */
 }
 
 static void test_print_greenlets(void)
@@ -517,6 +562,7 @@ int main(void)
         cmocka_unit_test(test_descriptors_and_deadlines_never_starve),
         cmocka_unit_test(test_deadlock),
         cmocka_unit_test(test_deadlock_under_the_real_clock),
+        cmocka_unit_test(test_deadlock_that_nobody_can_be_told_of),
         HUB_TEST(test_print_greenlets),
         HUB_TEST(test_stubborn_one_is_named),
         HUB_TEST(test_errno_and_rounding_are_each_ones_own),

@@ -1,4 +1,5 @@
 #include "capture.h"
+#include "fail_alloc.h"
 #include "hub_test.h"
 
 #include <cress/event.h>
@@ -411,6 +412,105 @@ static void test_map_that_would_block_for_ever(void)
     assert_int_equal(cress_pool_size(&group), 0);
 }
 
+/* ---- out of memory ------------------------------------------------------------------------ */
+
+static int tries(void (*attempt)(cress_pool *))
+{
+    cress_pool pool = CRESS_POOL_INIT(2);
+
+    for (int n = 0;; n++) {
+        allocations_left = n;
+        attempt(&pool);
+        if (!end_failing())
+            return n;
+        assert_int_equal(cress_pool_size(&pool), 0);
+    }
+}
+
+static int started;
+
+static void *count_start(void *arg)
+{
+    started++;
+    return arg;
+}
+
+static void attempt_spawn(cress_pool *pool)
+{
+    started = 0;
+    if (cress_pool_spawn(pool, count_start, NULL) == 0) {
+        assert_ok(cress_pool_join(pool, CRESS_FOREVER));
+        assert_int_equal(started, 1);
+        return;
+    }
+    assert_int_equal(errno, ENOMEM);
+    settle();
+    assert_int_equal(started, 0); /* nothing half begun */
+}
+
+static void attempt_spawn_greenlet(cress_pool *pool)
+{
+    cress_greenlet *g = cress_pool_spawn_greenlet(pool, count_start, NULL);
+
+    if (g)
+        assert_ok(cress_join(g, CRESS_FOREVER));
+    else
+        assert_int_equal(errno, ENOMEM);
+    cress_release(g);
+}
+
+static void attempt_add(cress_pool *pool)
+{
+    cress_greenlet *g = cress_spawn(count_start, NULL);
+
+    if (g && cress_pool_add(pool, g) < 0)
+        assert_int_equal(errno, ENOMEM);
+    settle();
+    cress_release(g);
+}
+
+static void attempt_map(cress_pool *pool)
+{
+    int items[5] = { 1, 2, 3, 4, 5 };
+
+    running = 0;
+    if (cress_pool_map(pool, square, items, 5, sizeof items[0]) < 0)
+        assert_int_equal(errno, ENOMEM);
+    else
+        assert_int_equal(items[4], 25);
+    assert_int_equal(running, 0);
+}
+
+static void test_no_memory(void)
+{
+    assert_true(tries(attempt_spawn) >= 2);
+    assert_true(tries(attempt_spawn_greenlet) >= 2);
+    assert_true(tries(attempt_add) >= 2);
+    assert_true(tries(attempt_map) >= 10);
+}
+
+static void *map_from_inside(void *arg)
+{
+    attempt_map(arg);
+    return NULL;
+}
+
+/* A lent place comes back too. */
+static void attempt_map_from_inside(cress_pool *pool)
+{
+    int left = allocations_left;
+
+    allocations_left = INT_MAX;
+    assert_ok(cress_pool_spawn(pool, map_from_inside, pool));
+    allocations_left = left;
+    assert_ok(cress_pool_join(pool, CRESS_FOREVER));
+}
+
+static void test_no_memory_inside(void)
+{
+    assert_true(tries(attempt_map_from_inside) >= 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -431,6 +531,8 @@ int main(void)
         HUB_TEST(test_members_map_over_their_own_pool),
         HUB_TEST(test_lent_place_and_a_free_one),
         HUB_TEST(test_map_that_would_block_for_ever),
+        HUB_TEST(test_no_memory),
+        HUB_TEST(test_no_memory_inside),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

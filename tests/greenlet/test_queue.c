@@ -1,3 +1,4 @@
+#include "fail_alloc.h"
 #include "hub_test.h"
 
 #include <cress/queue.h>
@@ -343,6 +344,22 @@ static void test_killed_greenlet_gets_nothing_more(void)
     assert_int_equal(cress_queue_size(&queue), 1);
 }
 
+static void test_no_memory_to_grow(void)
+{
+    size_t count = 0;
+
+    renew_queue(0);
+    allocations_left = 1;
+    while (cress_queue_put(&queue, number(count), CRESS_FOREVER) == 0)
+        count++;
+    assert_int_equal(errno, ENOMEM);
+    assert_true(end_failing());
+    assert_int_equal(cress_queue_size(&queue), count);
+    assert_ok(cress_queue_put(&queue, number(count), CRESS_FOREVER)); /* nothing is broken */
+    for (size_t i = 0; i <= count; i++)
+        assert_int_equal(get_number(), i);
+}
+
 /* ---- the tutorial's -------------------------------------------------------------- */
 
 static void *worker(void *arg)
@@ -467,6 +484,7 @@ int main(void)
         HUB_TEST(test_peek_keeps_its_deadline),
         HUB_TEST(test_put_from_a_link),
         HUB_TEST(test_killed_greenlet_gets_nothing_more),
+        HUB_TEST(test_no_memory_to_grow),
         HUB_TEST(test_tutorial_bounded),
         HUB_TEST(test_tutorial_unbounded),
     };

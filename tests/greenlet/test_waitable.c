@@ -1,3 +1,4 @@
+#include "fail_alloc.h"
 #include "hub_test.h"
 
 #include <cress/async_result.h>
@@ -194,6 +195,20 @@ static void test_many(void)
         assert_null(events[i].waitable.first);
 }
 
+static void test_no_memory_for_many(void)
+{
+    cress_event events[MANY] = { 0 };
+    cress_waitable *objects[MANY];
+
+    for (size_t i = 0; i < MANY; i++)
+        objects[i] = &events[i].waitable;
+    allocations_left = 0;
+    assert_errno(ETIMEDOUT, cress_wait_any(objects, 16, 1)); /* few need none */
+    assert_errno(ENOMEM, cress_wait_any(objects, MANY, 1));
+    assert_true(end_failing());
+    assert_time(1);
+}
+
 static int finish_queue(void **state)
 {
     (void)state;
@@ -209,6 +224,7 @@ int main(void)
         HUB_TEST(test_limits_and_kill),       HUB_TEST(test_nothing_to_wait_for),
         HUB_TEST(test_takes_nothing),         HUB_TEST(test_takers_are_served_first),
         HUB_TEST(test_greenlets_and_results), HUB_TEST(test_many),
+        HUB_TEST(test_no_memory_for_many),
     };
 
     return cmocka_run_group_tests(tests, NULL, finish_queue);

@@ -1,0 +1,844 @@
+#include "hub_test.h"
+#include "wire.h"
+
+#include <cress/event.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define GET "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+#define GET_1_0 "GET / HTTP/1.0\r\n\r\n"
+#define HEAD "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"
+#define DATED(status) "HTTP/1.1 " status "\r\nDate: *\r\n"
+
+/* One request to an app, and what the client gets. */
+static void check_output(const char *request, cress_app *app, const char *expected)
+{
+    struct wire w;
+
+    wire_init(&w, app, NULL);
+    wire_start(&w);
+    wire_send(&w, request);
+    char *output = wire_output(&w);
+    assert_string_equal(output, expected);
+    free(output);
+    wire_finish(&w);
+}
+
+/* ---- heads -------------------------------------------------------------------------------- */
+
+static int head_with_all(cress_environ *env, cress_response *res, void *self)
+{
+    char name[] = "X-Copied", value[] = "yes";
+
+    (void)env, (void)self;
+    assert_ok(
+        cress_start_response(res, 201, CRESS_HEADERS({ "Location", "/new" }, { name, value })));
+    memset(name, '#', sizeof name - 1);
+    memset(value, '#', sizeof value - 1);
+    assert_ok(cress_response_add_header(res, "Set-Cookie", "a=1"));
+    assert_ok(cress_response_add_header(res, "Set-Cookie", "b=2"));
+    assert_ok(cress_response_add_header(res, "X-Empty", ""));
+    return cress_response_write(res, "x", 1);
+}
+
+static void test_fields_are_copied(void)
+{
+    check_output(GET, head_with_all,
+                 DATED("201 Created") "Transfer-Encoding: chunked\r\nLocation: /new\r\n"
+                                      "X-Copied: yes\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n"
+                                      "X-Empty: \r\n\r\n1\r\nx\r\n0\r\n\r\n");
+}
+
+static int start_again(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    assert_ok(
+        cress_start_response(res, 200, CRESS_HEADERS({ "Content-Length", "5" }, { "A", "1" })));
+    assert_ok(cress_start_response(res, 404, CRESS_HEADERS({ "B", "2" })));
+    assert_ok(cress_response_write(res, "x", 1));
+    assert_errno(EALREADY, cress_start_response(res, 200, NULL));
+    assert_errno(EALREADY, cress_response_add_header(res, "A", "1"));
+    assert_errno(EALREADY, cress_respond(res, 200, NULL, NULL, 0));
+    return 0;
+}
+
+static void test_the_last_start_counts(void)
+{
+    check_output(GET, start_again,
+                 DATED("404 Not Found") "Transfer-Encoding: chunked\r\nB: 2\r\n\r\n"
+                                        "1\r\nx\r\n0\r\n\r\n");
+}
+
+static int own_fields(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    return cress_start_response(res, 200,
+                                CRESS_HEADERS({ "date", "Sun, 06 Nov 1994 08:49:37 GMT" },
+                                              { "SERVER", "mine" }, { "content-length", "0" }));
+}
+
+static void test_the_apps_own_date_and_server(void)
+{
+    struct wire w;
+
+    wire_init(&w, own_fields, NULL);
+    w.config.server_software = "theirs";
+    wire_start(&w);
+    wire_send(&w, GET);
+    assert_string_equal(w.stream.out,
+                        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"
+                        "date: Sun, 06 Nov 1994 08:49:37 GMT\r\nSERVER: mine\r\n\r\n");
+    wire_finish(&w);
+}
+
+static int respond_ok(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    return cress_respond(res, 200, NULL, NULL, 0);
+}
+
+static void check_server(const char *software, const char *expected)
+{
+    struct wire w;
+
+    wire_init(&w, respond_ok, NULL);
+    w.config.server_software = software;
+    wire_start(&w);
+    wire_send(&w, GET);
+    assert_int_equal(strncmp(w.stream.out, expected, strlen(expected)), 0);
+    wire_finish(&w);
+}
+
+static void test_the_server_field(void)
+{
+    check_server(NULL, "HTTP/1.1 200 OK\r\nServer: cress/" CRESS_VERSION "\r\nDate: ");
+    check_server("mine/2", "HTTP/1.1 200 OK\r\nServer: mine/2\r\nDate: ");
+    check_server("", "HTTP/1.1 200 OK\r\nDate: ");
+}
+
+static const cress_header bad_headers[] = {
+    { "X", "a\r\nSet-Cookie: b" },
+    { "X", "a\nb" },
+    { "X", "a\rb" },
+    { "X", "a\x01" },
+    { "X", "a\x7f" },
+    { "X\r\nY", "a" },
+    { "X Y", "a" },
+    { "X:", "a" },
+    { "", "a" },
+    { "X\xc3\xa4", "a" },
+    { "Connection", "close" },
+    { "connection", "keep-alive" },
+    { "Transfer-Encoding", "chunked" },
+    { "Keep-Alive", "timeout=5" },
+    { "Content-Length", "" },
+    { "Content-Length", "-1" },
+    { "Content-Length", "1 " },
+    { "Content-Length", "99999999999999999999" },
+};
+
+static int try_bad_headers(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    assert_errno(EINVAL, cress_response_add_header(res, "A", "1")); /* not started */
+    for (size_t i = 0; i < sizeof bad_headers / sizeof bad_headers[0]; i++) {
+        const cress_header headers[] = { { "A", "1" }, bad_headers[i], { NULL, NULL } };
+        assert_errno(EINVAL, cress_start_response(res, 200, headers));
+        assert_errno(EINVAL, cress_response_write(res, "x", 1)); /* so it is not started */
+        assert_ok(cress_start_response(res, 200, NULL));
+        assert_errno(EINVAL,
+                     cress_response_add_header(res, bad_headers[i].name, bad_headers[i].value));
+    }
+    assert_errno(EINVAL, cress_start_response(res, 199, NULL));
+    assert_errno(EINVAL, cress_start_response(res, 100, NULL));
+    assert_errno(EINVAL, cress_start_response(res, 600, NULL));
+    assert_errno(EINVAL, cress_start_response(res, -1, NULL));
+    assert_errno(EINVAL, cress_respond(res, 199, NULL, NULL, 0));
+    assert_errno(EINVAL, cress_respond(res, 200, "text/html\r\nX: y", NULL, 0));
+    assert_ok(cress_start_response(res, 200, CRESS_HEADERS({ "Content-Length", "1" })));
+    assert_errno(EINVAL, cress_response_add_header(res, "Content-Length", "2"));
+    return cress_respond(res, 200, NULL, "x", 1);
+}
+
+/* RFC 9110 5.5, 5.1; RFC 9112 11.1 */
+static void test_splitting_headers_are_refused(void)
+{
+    check_output(GET, try_bad_headers, DATED("200 OK") "Content-Length: 1\r\n\r\nx");
+}
+
+static int large_head(cress_environ *env, cress_response *res, void *self)
+{
+    char value[1000];
+    int added = 0;
+
+    (void)env, (void)self;
+    memset(value, 'v', sizeof value);
+    value[sizeof value - 1] = '\0';
+    assert_ok(cress_start_response(res, 200, NULL));
+    while (cress_response_add_header(res, "X", value) == 0)
+        added++;
+    assert_int_equal(errno, EMSGSIZE);
+    assert_int_equal(added, 12);
+    return 0;
+}
+
+static void test_large_heads(void)
+{
+    struct wire w;
+
+    wire_init(&w, large_head, NULL);
+    wire_start(&w);
+    wire_send(&w, GET);
+    assert_true(w.stream.out_len > 12 * 1000 && w.stream.out_len < 13 * 1024);
+    assert_non_null(strstr(w.stream.out, "v\r\n\r\n"));
+    wire_finish(&w);
+}
+
+/* ---- bodies ------------------------------------------------------------------------------------ */
+
+static int print(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    assert_ok(cress_start_response(res, 200, CRESS_HEADERS({ "Content-Length", "1014" })));
+    assert_ok(cress_response_printf(res, "%s, %s\n", "hello", "world"));
+    assert_ok(cress_response_printf(res, "%0*d", 1000, 7));
+    return cress_response_printf(res, "%s", "\n");
+}
+
+static void test_printf(void)
+{
+    struct wire w;
+
+    wire_init(&w, print, NULL);
+    wire_start(&w);
+    wire_send(&w, GET);
+    const char *body = strstr(w.stream.out, "\r\n\r\n") + 4;
+    assert_int_equal(strncmp(body, "hello, world\n0000", 17), 0);
+    assert_string_equal(body + 13 + 999, "7\n");
+    assert_null(w.wrong);
+    wire_finish(&w);
+}
+
+static int write_nothing(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    assert_ok(cress_start_response(res, 404, NULL));
+    assert_ok(cress_response_write(res, "", 0));
+    assert_ok(cress_start_response(res, 200, NULL)); /* still possible: PEP 3333 */
+    return 0;
+}
+
+static void test_empty_writes_do_not_begin(void)
+{
+    check_output(GET, write_nothing, DATED("200 OK") "Content-Length: 0\r\n\r\n");
+}
+
+static int flush_head(cress_environ *env, cress_response *res, void *self)
+{
+    struct wire *w = self;
+
+    (void)env;
+    assert_errno(EINVAL, cress_response_flush(res)); /* nothing is said yet */
+    assert_ok(cress_start_response(res, 200, NULL));
+    assert_int_equal(w->stream.writes, 0);
+    assert_ok(cress_response_flush(res));
+    assert_int_equal(w->stream.writes, 1);
+    assert_errno(EALREADY, cress_start_response(res, 200, NULL));
+    assert_ok(cress_response_write(res, "x", 1));
+    assert_int_equal(w->stream.writes, 1);
+    assert_ok(cress_response_flush(res));
+    assert_int_equal(w->stream.writes, 2);
+    return 0;
+}
+
+static void test_flush(void)
+{
+    struct wire w;
+
+    wire_init(&w, flush_head, &w);
+    wire_start(&w);
+    wire_send(&w, GET);
+    char *output = wire_output(&w);
+    assert_string_equal(output,
+                        DATED("200 OK") "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n");
+    free(output);
+    wire_finish(&w);
+}
+
+struct sized {
+    size_t pieces, piece;
+    bool has_length;
+};
+
+static int write_pieces(cress_environ *env, cress_response *res, void *self)
+{
+    const struct sized *s = self;
+    char *data = malloc(s->piece), length[24];
+    int result;
+
+    (void)env;
+    memset(data, 'd', s->piece);
+    snprintf(length, sizeof length, "%zu", s->pieces * s->piece);
+    result = cress_start_response(
+        res, 200, s->has_length ? CRESS_HEADERS({ "Content-Length", length }) : NULL);
+    for (size_t i = 0; i < s->pieces && result == 0; i++)
+        result = cress_response_write(res, data, s->piece);
+    free(data);
+    return result;
+}
+
+/* How many sends a response of several writes takes. */
+static unsigned count_writes(size_t pieces, size_t piece, bool has_length)
+{
+    struct sized sized = { pieces, piece, has_length };
+    struct wire w;
+
+    wire_init(&w, write_pieces, &sized);
+    wire_start(&w);
+    wire_send(&w, GET);
+    unsigned writes = w.stream.writes;
+    assert_true(w.stream.out_len > pieces * piece);
+    assert_null(w.wrong);
+    assert_int_equal(w.log.body_bytes, pieces * piece);
+    wire_finish(&w);
+    return writes;
+}
+
+static void test_small_writes_are_gathered(void)
+{
+    assert_int_equal(count_writes(100, 100, true), 1);
+    assert_int_equal(count_writes(100, 100, false), 1);
+    assert_true(count_writes(1000, 100, true) <= 7);
+    assert_true(count_writes(1000, 100, false) <= 8);
+}
+
+static void test_large_writes_go_around(void)
+{
+    assert_int_equal(count_writes(1, 100000, true), 1);  /* with the head */
+    assert_int_equal(count_writes(1, 100000, false), 2); /* and the last chunk */
+    assert_int_equal(count_writes(10, 100000, true), 10);
+}
+
+static int respond_large(cress_environ *env, cress_response *res, void *self)
+{
+    char *data = malloc(50000);
+
+    (void)env, (void)self;
+    memset(data, 'd', 50000);
+    int result = cress_respond(res, 200, "text/plain", data, 50000);
+    free(data);
+    return result;
+}
+
+static void test_a_large_body_at_once(void)
+{
+    struct wire w;
+
+    wire_init(&w, respond_large, NULL);
+    wire_start(&w);
+    wire_send(&w, GET HEAD);
+    assert_int_equal(w.stream.writes, 2);
+    const char *body = strstr(w.stream.out, "\r\n\r\n") + 4;
+    assert_int_equal(strspn(body, "d"), 50000);
+    assert_non_null(strstr(body, "Content-Length: 50000\r\n\r\n"));
+    assert_int_equal(w.log.body_bytes, 0);
+    wire_finish(&w);
+}
+
+/* ---- lengths that are wrong ---------------------------------------------------------------------- */
+
+static int write_less(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    assert_ok(cress_start_response(res, 200, CRESS_HEADERS({ "Content-Length", "5" })));
+    return cress_response_write(res, "abc", 3);
+}
+
+static int write_more(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    assert_ok(cress_start_response(res, 200, CRESS_HEADERS({ "Content-Length", "5" })));
+    assert_ok(cress_response_write(res, "abc", 3));
+    assert_errno(EMSGSIZE, cress_response_write(res, "def", 3));
+    assert_errno(EPIPE, cress_response_write(res, "d", 1)); /* it is over */
+    errno = EMSGSIZE;
+    return -1;
+}
+
+static int write_more_at_once(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    assert_ok(cress_start_response(res, 200, CRESS_HEADERS({ "Content-Length", "2" })));
+    return cress_response_write(res, "abc", 3);
+}
+
+static void check_cut(cress_app *app, const char *expected, const char *wrong)
+{
+    struct wire w;
+
+    wire_init(&w, app, NULL);
+    wire_start(&w);
+    wire_send(&w, GET);
+    cress_sleep(2);
+    char *output = wire_output(&w);
+    assert_string_equal(output, expected);
+    free(output);
+    assert_string_equal(w.wrong, wrong);
+    assert_true(w.is_closed);
+    wire_finish(&w);
+}
+
+static void test_wrong_lengths_cut_the_connection(void)
+{
+    check_cut(write_less, DATED("200 OK") "Content-Length: 5\r\n\r\nabc",
+              "wrote less than its Content-Length");
+    check_cut(write_more, DATED("200 OK") "Content-Length: 5\r\n\r\nabc",
+              "wrote more than its Content-Length");
+    check_cut(write_more_at_once, "", "wrote more than its Content-Length");
+}
+
+static int write_to_204(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    assert_ok(cress_start_response(res, 204, NULL));
+    return cress_response_write(res, "x", 1);
+}
+
+static int write_to_304(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    assert_ok(cress_start_response(res, 304,
+                                   CRESS_HEADERS({ "ETag", "\"1\"" }, { "Content-Length", "1" })));
+    return cress_response_write(res, "x", 1);
+}
+
+static void test_bodies_where_none_may_be(void)
+{
+    struct wire w;
+
+    wire_init(&w, write_to_204, NULL);
+    wire_start(&w);
+    wire_send(&w, GET);
+    assert_int_equal(strncmp(w.stream.out, "HTTP/1.1 500 ", 13), 0);
+    assert_string_equal(w.wrong, "wrote a body where the status allows none");
+    assert_false(w.is_closed);
+    wire_finish(&w);
+    check_output(GET, write_to_304, DATED("304 Not Modified") "ETag: \"1\"\r\n\r\n");
+}
+
+/* ---- failing after the beginning --------------------------------------------------------------------- */
+
+static int fail_early(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    assert_ok(cress_start_response(res, 200, NULL));
+    assert_ok(cress_response_write(res, "abc", 3));
+    errno = EIO;
+    return -1;
+}
+
+static int fail_late(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    assert_ok(cress_start_response(res, 200, NULL));
+    assert_ok(cress_response_write(res, "abc", 3));
+    assert_ok(cress_response_flush(res));
+    assert_ok(cress_response_write(res, "def", 3));
+    errno = EIO;
+    return -1;
+}
+
+/* What was only collected can still be taken back. */
+static void test_failing_after_the_beginning(void)
+{
+    check_output(
+        GET, fail_early,
+        DATED("500 Internal Server Error") "Content-Type: text/plain\r\nContent-Length: 26\r\n"
+                                           "\r\n500 Internal Server Error\n");
+    check_cut(fail_late,
+              DATED("200 OK") "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n",
+              "failed after its response had begun");
+}
+
+static int ignore_a_failed_write(cress_environ *env, cress_response *res, void *self)
+{
+    cress_timeout limit;
+
+    (void)env, (void)self;
+    assert_ok(cress_start_response(res, 200, NULL));
+    assert_ok(cress_response_write(res, "abc", 3));
+    cress_timeout_start(&limit, 1);
+    cress_sleep(5);
+    assert_errno(ETIMEDOUT, cress_response_write(res, "def", 3));
+    cress_timeout_close(&limit);
+    if (self)
+        assert_ok(cress_response_write(res, "ghi", 3));
+    return 0;
+}
+
+/* A message that is not whole never looks as if it were. */
+static void test_ignoring_a_failed_write(void)
+{
+    struct wire w;
+
+    check_cut(ignore_a_failed_write,
+              DATED("200 OK") "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+              "failed after its response had begun");
+    wire_init(&w, ignore_a_failed_write, &w); /* unless the app goes on knowingly */
+    wire_start(&w);
+    wire_send(&w, GET);
+    cress_sleep(2);
+    assert_non_null(strstr(w.stream.out, "\r\n\r\n3\r\nabc\r\n3\r\nghi\r\n0\r\n\r\n"));
+    assert_null(w.wrong);
+    wire_finish(&w);
+}
+
+static int say_nothing(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)res, (void)self;
+    return 0;
+}
+
+static void test_no_response(void)
+{
+    struct wire w;
+
+    wire_init(&w, say_nothing, NULL);
+    wire_start(&w);
+    wire_send(&w, GET);
+    assert_int_equal(strncmp(w.stream.out, "HTTP/1.1 500 ", 13), 0);
+    assert_string_equal(w.wrong, "returned 0 without a response");
+    wire_finish(&w);
+}
+
+/* ---- files ----------------------------------------------------------------------------------------------- */
+
+static int file_of(size_t len)
+{
+    char name[] = "/tmp/cress-test-XXXXXX";
+    int fd = mkstemp(name);
+
+    assert_true(fd >= 0);
+    unlink(name);
+    for (size_t i = 0; i < len; i++) {
+        char c = (char)('a' + i % 26);
+        assert_int_equal(write(fd, &c, 1), 1);
+    }
+    return fd;
+}
+
+struct file {
+    int fd;
+    off_t offset;
+    size_t len;
+    const char *length; /* the Content-Length to say; NULL: none */
+    bool is_chunked;    /* something is written before */
+    int error;
+};
+
+static int send_a_file(cress_environ *env, cress_response *res, void *self)
+{
+    const struct file *file = self;
+
+    (void)env;
+    if (cress_start_response(
+            res, 200, file->length ? CRESS_HEADERS({ "Content-Length", file->length }) : NULL) < 0)
+        return -1;
+    if (file->is_chunked)
+        assert_ok(cress_response_write(res, "[", 1));
+    if (cress_response_send_file(res, file->fd, file->offset, file->len) < 0) {
+        assert_int_equal(errno, file->error);
+        return -1;
+    }
+    return file->is_chunked ? cress_response_write(res, "]", 1) : 0;
+}
+
+static void check_file(struct file *file, bool has_op, const char *request, const char *expected)
+{
+    struct wire w;
+
+    wire_init(&w, send_a_file, file);
+    if (has_op)
+        memory_stream_offer_send_file(&w.stream);
+    wire_start(&w);
+    wire_send(&w, request);
+    char *output = wire_output(&w);
+    assert_string_equal(output, expected);
+    free(output);
+    wire_finish(&w);
+}
+
+static void test_files(void)
+{
+    struct file file = { .fd = file_of(30), .offset = 2, .len = 5 };
+
+    for (int has_op = 0; has_op < 2; has_op++) {
+        check_file(&file, has_op, GET, DATED("200 OK") "Content-Length: 5\r\n\r\ncdefg");
+        check_file(&file, has_op, HEAD, DATED("200 OK") "Content-Length: 5\r\n\r\n");
+        check_file(&file, has_op, GET_1_0, DATED("200 OK") "Content-Length: 5\r\n\r\ncdefg");
+        file.is_chunked = true;
+        check_file(&file, has_op, GET,
+                   DATED("200 OK") "Transfer-Encoding: chunked\r\n\r\n"
+                                   "1\r\n[\r\n5\r\ncdefg\r\n1\r\n]\r\n0\r\n\r\n");
+        file.is_chunked = false;
+    }
+    file.len = 0;
+    check_file(&file, false, GET, DATED("200 OK") "Content-Length: 0\r\n\r\n");
+    close(file.fd);
+}
+
+static void check_large_file(bool has_op, bool is_chunked)
+{
+    struct file file = {
+        .fd = file_of(100000), .offset = 0, .len = 100000, .is_chunked = is_chunked
+    };
+    struct wire w;
+
+    wire_init(&w, send_a_file, &file);
+    if (has_op)
+        memory_stream_offer_send_file(&w.stream);
+    wire_start(&w);
+    wire_send(&w, GET);
+    const char *body = strstr(w.stream.out, "\r\n\r\n") + 4;
+    if (is_chunked)
+        body = strstr(body, "186a0\r\n") + 7;
+    for (size_t i = 0; i < 100000; i++)
+        assert_int_equal(body[i], 'a' + i % 26);
+    assert_string_equal(body + 100000, is_chunked ? "\r\n1\r\n]\r\n0\r\n\r\n" : "");
+    wire_finish(&w);
+    close(file.fd);
+}
+
+static void test_large_files(void)
+{
+    check_large_file(false, false);
+    check_large_file(false, true);
+    check_large_file(true, false);
+    check_large_file(true, true);
+}
+
+static void test_a_short_file(void)
+{
+    struct file file = { .fd = file_of(30), .offset = 20, .len = 11, .error = EIO };
+
+    check_file(
+        &file, false, GET,
+        DATED("500 Internal Server Error") "Content-Type: text/plain\r\nContent-Length: 26\r\n"
+                                           "\r\n500 Internal Server Error\n");
+    file.offset = -1;
+    file.error = EINVAL;
+    check_file(
+        &file, false, HEAD,
+        DATED(
+            "500 Internal Server Error") "Content-Type: text/plain\r\nContent-Length: 26\r\n\r\n");
+    close(file.fd);
+}
+
+static void test_a_file_against_its_length(void)
+{
+    struct file file = { .fd = file_of(30), .len = 10, .length = "9", .error = EMSGSIZE };
+
+    check_file(&file, false, GET, "");
+    file.length = "10";
+    check_file(&file, false, GET, DATED("200 OK") "Content-Length: 10\r\n\r\nabcdefghij");
+    close(file.fd);
+}
+
+/* ---- clients that do not read -------------------------------------------------------------------------------- */
+
+static int write_much(cress_environ *env, cress_response *res, void *self)
+{
+    char data[3000];
+    int result = 0;
+
+    (void)env, (void)self;
+    memset(data, 'd', sizeof data);
+    if (cress_start_response(res, 200, NULL) < 0)
+        return -1;
+    for (int i = 0; i < 1000 && result == 0; i++)
+        result = cress_response_write(res, data, sizeof data);
+    trace("%s", result < 0 ? strerror(errno) : "written");
+    return result;
+}
+
+static void check_slow_reader(cress_app *app)
+{
+    cress_seconds started = cress_now();
+    struct wire w;
+
+    wire_init(&w, app, NULL);
+    w.config.write_timeout = 10;
+    memory_stream_set_room(&w.stream, 1000);
+    wire_start(&w);
+    wire_send(&w, GET);
+    while (!w.is_closed)
+        cress_sleep(1);
+    assert_int_equal(w.stream.out_len, 1000);
+    assert_true(cress_now() - started >= 10 && cress_now() - started < 13);
+    wire_finish(&w);
+}
+
+static void test_a_client_that_does_not_read(void)
+{
+    check_slow_reader(write_much);
+    assert_trace("Connection timed out\n");
+    check_slow_reader(respond_large);
+}
+
+static void test_a_client_that_reads_slowly(void)
+{
+    struct wire w;
+
+    wire_init(&w, write_much, NULL);
+    w.config.write_timeout = 10;
+    memory_stream_set_room(&w.stream, 0);
+    wire_start(&w);
+    wire_send(&w, GET);
+    while (w.http.requests == 1 && !w.log.status) {
+        cress_sleep(5);
+        memory_stream_set_room(&w.stream, 20000);
+        wire_settle();
+    }
+    assert_trace("written\n");
+    assert_int_equal(w.log.body_bytes, 3000000);
+    wire_finish(&w);
+}
+
+static void test_an_answer_to_a_client_that_does_not_read(void)
+{
+    struct wire w;
+
+    wire_init(&w, respond_ok, NULL);
+    w.config.write_timeout = 10;
+    memory_stream_set_room(&w.stream, 5);
+    wire_start(&w);
+    wire_send(&w, GET);
+    cress_sleep(11);
+    assert_true(w.is_closed);
+    wire_finish(&w);
+}
+
+static void test_a_client_that_reset(void)
+{
+    struct wire w;
+
+    wire_init(&w, write_much, NULL);
+    memory_stream_set_room(&w.stream, 1000);
+    wire_start(&w);
+    wire_send(&w, GET);
+    memory_stream_fail(&w.stream, ECONNRESET);
+    wire_settle();
+    assert_trace("Broken pipe\n");
+    assert_true(w.http.gone);
+    assert_true(w.is_closed);
+    wire_finish(&w);
+}
+
+/* ---- nothing is held back while others run ------------------------------------------------------------------- */
+
+static int write_and_sleep(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    if (cress_start_response(res, 200, NULL) < 0 || cress_response_write(res, "1", 1) < 0 ||
+        cress_response_write(res, "2", 1) < 0 || cress_sleep(1) < 0)
+        return -1;
+    return cress_response_write(res, "3", 1);
+}
+
+static void test_pushed_before_a_wait(void)
+{
+    struct wire w;
+
+    wire_init(&w, write_and_sleep, NULL);
+    wire_start(&w);
+    wire_send(&w, GET);
+    assert_int_equal(w.stream.writes, 1);
+    assert_non_null(strstr(w.stream.out, "\r\n\r\n1\r\n1\r\n1\r\n2\r\n"));
+    cress_sleep(2);
+    assert_int_equal(w.stream.writes, 2);
+    assert_non_null(strstr(w.stream.out, "1\r\n2\r\n1\r\n3\r\n0\r\n\r\n"));
+    wire_finish(&w);
+}
+
+/* A push takes what the client takes; the rest follows later, in order. */
+static void test_a_push_that_does_not_fit(void)
+{
+    struct wire w;
+
+    wire_init(&w, write_and_sleep, NULL);
+    memory_stream_set_room(&w.stream, 10);
+    wire_start(&w);
+    wire_send(&w, GET);
+    assert_int_equal(w.stream.out_len, 10);
+    memory_stream_set_room(&w.stream, 100000);
+    cress_sleep(2);
+    assert_non_null(strstr(w.stream.out, "\r\n\r\n1\r\n1\r\n1\r\n2\r\n1\r\n3\r\n0\r\n\r\n"));
+    wire_finish(&w);
+}
+
+static void *write_elsewhere(void *arg)
+{
+    return cress_response_write(arg, "other", 5) < 0 ? NULL : arg;
+}
+
+static int let_other_write(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    assert_ok(cress_start_response(res, 200, CRESS_HEADERS({ "Content-Length", "5" })));
+    cress_greenlet *other = cress_spawn(write_elsewhere, res);
+    void *value = NULL;
+    assert_ok(cress_get(other, &value, CRESS_FOREVER));
+    assert_ptr_equal(value, res);
+    cress_release(other);
+    return cress_sleep(1);
+}
+
+static void test_another_greenlets_writes_go_out_at_once(void)
+{
+    struct wire w;
+
+    wire_init(&w, let_other_write, NULL);
+    wire_start(&w);
+    wire_send(&w, GET);
+    assert_non_null(strstr(w.stream.out, "\r\n\r\nother"));
+    wire_finish(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        HUB_TEST(test_fields_are_copied),
+        HUB_TEST(test_the_last_start_counts),
+        HUB_TEST(test_the_apps_own_date_and_server),
+        HUB_TEST(test_the_server_field),
+        HUB_TEST(test_splitting_headers_are_refused),
+        HUB_TEST(test_large_heads),
+        HUB_TEST(test_printf),
+        HUB_TEST(test_empty_writes_do_not_begin),
+        HUB_TEST(test_flush),
+        HUB_TEST(test_small_writes_are_gathered),
+        HUB_TEST(test_large_writes_go_around),
+        HUB_TEST(test_a_large_body_at_once),
+        HUB_TEST(test_wrong_lengths_cut_the_connection),
+        HUB_TEST(test_bodies_where_none_may_be),
+        HUB_TEST(test_failing_after_the_beginning),
+        HUB_TEST(test_ignoring_a_failed_write),
+        HUB_TEST(test_no_response),
+        HUB_TEST(test_files),
+        HUB_TEST(test_large_files),
+        HUB_TEST(test_a_short_file),
+        HUB_TEST(test_a_file_against_its_length),
+        HUB_TEST(test_a_client_that_does_not_read),
+        HUB_TEST(test_a_client_that_reads_slowly),
+        HUB_TEST(test_an_answer_to_a_client_that_does_not_read),
+        HUB_TEST(test_a_client_that_reset),
+        HUB_TEST(test_pushed_before_a_wait),
+        HUB_TEST(test_a_push_that_does_not_fit),
+        HUB_TEST(test_another_greenlets_writes_go_out_at_once),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
