@@ -150,13 +150,13 @@ __attribute__((noinline)) static void *get_slowly(enum block_kind kind)
 
 void *block_get(enum block_kind kind)
 {
-    struct cache *cache = caches + kind;
+    struct cache *mine = caches;
 
-    if (!caches || !cache->hot_count)
+    if (!mine || !mine[kind].hot_count)
         return get_slowly(kind);
-    void *block = cache->hot[--cache->hot_count];
+    void *block = mine[kind].hot[--mine[kind].hot_count];
     UNPOISON(block, sizes[kind]);
-    cache->out++;
+    mine[kind].out++;
     return block;
 }
 

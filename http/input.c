@@ -25,8 +25,10 @@ static int fail_for_good(struct http_exchange *x, int error)
     return -1;
 }
 
+/* Answers to earlier requests that are still collected are due to it nevertheless. */
 static int lose_client(struct http_exchange *x)
 {
+    output_push(x);
     x->eof = true;
     exchange_mark_gone(x);
     return fail_for_good(x, EPIPE);

@@ -17,7 +17,7 @@ enum {
 
 static void free_output(struct http_exchange *x)
 {
-    if (x->out_start < x->out_end)
+    if (x->out_start < x->out_end || !x->out)
         return;
     block_put(BLOCK_OUTPUT, x->out);
     x->out = NULL;
@@ -81,26 +81,32 @@ static ssize_t send_some(struct http_exchange *x, const struct iovec *iov, int c
     return sent;
 }
 
-/* iov[0] is what was collected, or what of it remains. */
+static struct iovec collected(const struct http_exchange *x)
+{
+    return (struct iovec){ x->out + x->out_start, output_pending(x) };
+}
+
+static int check_sendable(const struct http_exchange *x)
+{
+    if (!x->busy && !x->broken && !x->http->gone)
+        return 0;
+    errno = x->busy ? EBUSY : EPIPE;
+    return -1;
+}
+
+/* All pieces, of which the first `own` bytes are what was collected. */
 static int send_all(struct http_exchange *x, struct iovec *iov, int count)
 {
-    const struct iovec *collected = iov;
+    size_t own = output_pending(x);
 
-    if (x->busy) {
-        errno = EBUSY;
-        return -1;
-    }
-    if (x->broken || x->http->gone) {
-        errno = EPIPE;
-        return -1;
-    }
     while (count > 0) {
         ssize_t sent = send_some(x, iov, count);
         if (sent < 0)
             return fail(x);
         x->res.is_out |= x->res.committed;
-        if (iov == collected)
-            x->out_start += (size_t)sent < iov->iov_len ? (size_t)sent : iov->iov_len;
+        size_t of_own = (size_t)sent < own ? (size_t)sent : own;
+        own -= of_own;
+        x->out_start += of_own;
         advance(&iov, &count, (size_t)sent);
     }
     free_output(x);
@@ -109,20 +115,27 @@ static int send_all(struct http_exchange *x, struct iovec *iov, int count)
 
 int output_flush(struct http_exchange *x)
 {
-    struct iovec iov = { x->out + x->out_start, output_pending(x) };
-
-    return iov.iov_len ? send_all(x, &iov, 1) : 0;
+    if (output_pending(x) == 0)
+        return 0;
+    if (check_sendable(x) < 0)
+        return -1;
+    struct iovec iov = collected(x);
+    return send_all(x, &iov, 1);
 }
 
 int output_send(struct http_exchange *x, const void *data, size_t len, const char *tail)
 {
-    struct iovec iov[] = {
-        { x->out + x->out_start, output_pending(x) },
-        { (void *)(uintptr_t)data, len },
-        { (void *)(uintptr_t)tail, strlen(tail) },
-    };
+    struct iovec iov[3];
+    int count = 0;
 
-    if (send_all(x, iov, 3) == 0)
+    if (check_sendable(x) < 0)
+        return -1;
+    if (output_pending(x) > 0)
+        iov[count++] = collected(x);
+    iov[count++] = (struct iovec){ (void *)(uintptr_t)data, len };
+    if (*tail)
+        iov[count++] = (struct iovec){ (void *)(uintptr_t)tail, strlen(tail) };
+    if (send_all(x, iov, count) == 0)
         return 0;
     x->broken = true;
     return -1;
@@ -130,11 +143,10 @@ int output_send(struct http_exchange *x, const void *data, size_t len, const cha
 
 void output_push(struct http_exchange *x)
 {
-    struct iovec iov = { x->out + x->out_start, output_pending(x) };
-
-    if (iov.iov_len == 0 || x->busy || x->broken || x->http->gone)
+    if (output_pending(x) == 0 || x->busy || x->broken || x->http->gone)
         return;
     int error = errno;
+    struct iovec iov = collected(x);
     ssize_t sent = cress_stream_writev(x->http->stream, &iov, 1, CRESS_STREAM_DONTWAIT);
     if (sent > 0) {
         x->res.is_out |= x->res.committed;

@@ -23,7 +23,8 @@
 
 struct spec {
     char *path;
-    char *symbol; /* NULL: the default ones */
+    char *symbol;      /* NULL: the default ones */
+    const char *found; /* which of them it is */
     bool factory;
     char *name; /* path:symbol, as the logs show it */
 };
@@ -116,8 +117,8 @@ static void *find_default(void *handle, struct spec *s)
         void *at = dlsym(handle, default_symbols[i]);
 
         if (at) {
-            s->symbol = strdup(default_symbols[i]);
-            return s->symbol ? at : NULL;
+            s->found = default_symbols[i];
+            return at;
         }
     }
     log_complain("\"%s\" has no symbol \"%s\" or \"%s\"", s->path, default_symbols[0],
@@ -131,6 +132,7 @@ static void *find_symbol(void *handle, struct spec *s)
 
     if (!s->symbol)
         return find_default(handle, s);
+    s->found = s->symbol;
     at = dlsym(handle, s->symbol);
     if (!at)
         log_complain("\"%s\" has no symbol \"%s\"", s->path, s->symbol);
@@ -140,6 +142,7 @@ static void *find_symbol(void *handle, struct spec *s)
 static int load(struct spec *s, cress_config *config)
 {
     void *handle = open_object(s->path);
+    char *name;
     void *at;
 
     if (!handle)
@@ -148,13 +151,14 @@ static int load(struct spec *s, cress_config *config)
     if (!at)
         return CRESS_EXIT_SYMBOL;
     if (!is_function(at)) {
-        log_complain("\"%s\" in \"%s\" is not a function", s->symbol, s->path);
+        log_complain("\"%s\" in \"%s\" is not a function", s->found, s->path);
         return CRESS_EXIT_SYMBOL;
     }
-    if (asprintf(&s->name, "%s:%s%s", s->path, s->symbol, s->factory ? "()" : "") < 0) {
-        s->name = NULL;
-        return CRESS_EXIT_FAILURE;
+    if (asprintf(&name, "%s:%s%s", s->path, s->found, s->factory ? "()" : "") < 0) {
+        log_complain("cannot load \"%s\": out of memory", s->path);
+        return CRESS_EXIT_MODULE;
     }
+    s->name = name;
     if (s->factory)
         config->factory = (cress_factory *)at;
     else

@@ -373,28 +373,36 @@ static void *wait_shielded(void *arg)
 static void *map_for_ever(void *arg)
 {
     cress_group group = CRESS_GROUP_INIT;
+    cress_timeout limit;
 
+    cress_timeout_start(&limit, *(double *)arg);
     cress_pool_map(&group, wait_shielded, NULL, 1, 0);
-    return arg;
+    _exit(3); /* it has returned, although its item lives */
 }
 
 /* Neither the first greenlet can be told, since a map never leaves its items, nor
  * its item, which hides from its kill. */
-static void test_deadlock_that_nobody_can_be_told_of(void **state)
+static void check_aborts(cress_seconds limit)
 {
     int status;
     pid_t child = fork();
 
-    (void)state;
     if (child == 0) {
         setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
         close(STDERR_FILENO);
-        run_virtual(map_for_ever, NULL);
+        run_virtual(map_for_ever, &limit);
         _exit(0);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status));
     assert_int_equal(WTERMSIG(status), SIGABRT);
+}
+
+static void test_deadlock_that_nobody_can_be_told_of(void **state)
+{
+    (void)state;
+    check_aborts(CRESS_FOREVER); /* stuck before it is told to stop its item */
+    check_aborts(1);             /* and after */
 }
 
 static void *sleep_7(void *arg)

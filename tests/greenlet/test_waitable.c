@@ -155,6 +155,16 @@ static void test_takers_are_served_first(void)
     assert_int_equal(cress_semaphore_free_count(&semaphore), 1);
 }
 
+static void test_closed_queue_wakes_watchers(void)
+{
+    reset();
+    spawn(watch_both, NULL);
+    settle();
+    cress_queue_close(&queue);
+    settle();
+    assert_trace("watcher: 1\n");
+}
+
 static void *sleep_a_second(void *arg)
 {
     assert_ok(cress_sleep(1));
@@ -219,11 +229,17 @@ static int finish_queue(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        HUB_TEST(test_ready_at_once),         HUB_TEST(test_woken_by_one),
-        HUB_TEST(test_lowest_of_several),     HUB_TEST(test_broadcast_is_seen),
-        HUB_TEST(test_limits_and_kill),       HUB_TEST(test_nothing_to_wait_for),
-        HUB_TEST(test_takes_nothing),         HUB_TEST(test_takers_are_served_first),
-        HUB_TEST(test_greenlets_and_results), HUB_TEST(test_many),
+        HUB_TEST(test_ready_at_once),
+        HUB_TEST(test_woken_by_one),
+        HUB_TEST(test_lowest_of_several),
+        HUB_TEST(test_broadcast_is_seen),
+        HUB_TEST(test_limits_and_kill),
+        HUB_TEST(test_nothing_to_wait_for),
+        HUB_TEST(test_takes_nothing),
+        HUB_TEST(test_takers_are_served_first),
+        HUB_TEST(test_closed_queue_wakes_watchers),
+        HUB_TEST(test_greenlets_and_results),
+        HUB_TEST(test_many),
         HUB_TEST(test_no_memory_for_many),
     };
 

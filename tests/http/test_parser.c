@@ -1,0 +1,282 @@
+#include "../../http/parser.h"
+#include "guarded.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+
+static const cress_http1_config config = { .keep_alive = 5 };
+static cress_http1 http = { .config = &config };
+
+/* An exchange whose received bytes end at a protected page. It thinks that there is more
+ * room, so that nothing is moved. */
+static struct http_exchange *with_bytes(const char *data, size_t len)
+{
+    struct http_exchange *x = exchange_acquire(&http);
+
+    assert_non_null(x);
+    x->in = guarded_copy(data, len);
+    x->in_size = SIZE_MAX / 2;
+    x->fill = len;
+    return x;
+}
+
+static void drop(struct http_exchange *x, size_t len)
+{
+    guarded_free(x->in, len);
+    x->in = x->inline_in;
+    exchange_release(&http);
+}
+
+static const char *const heads[] = {
+    "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "\r\nGET /a?b=c HTTP/1.1\r\nHost: [::1]:80\r\nX: \t y \t\r\nEmpty:\r\n\r\n",
+    "GET http://a:80/x%20y HTTP/1.1\r\nHost: a\r\nConnection: close, x\r\n\r\n",
+    "OPTIONS * HTTP/1.0\r\n\r\n",
+    "POST /%41%42 HTTP/1.1\r\nHost: a%41\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n",
+    "M-SEARCH / HTTP/1.1\r\nhost:a\r\ntransfer-encoding:chunked\r\ntransfer_encoding:x\r\n\r\n",
+};
+
+/* No byte behind what was received is looked at, wherever that ends. */
+static void test_heads_are_not_read_past_their_end(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++)
+        for (size_t len = 0; len <= strlen(heads[i]); len++) {
+            struct http_exchange *x = with_bytes(heads[i], len);
+            int status = len ? parser_head(x) : PARSE_MORE;
+            assert_int_equal(status, len == strlen(heads[i]) ? PARSE_DONE : PARSE_MORE);
+            drop(x, len);
+        }
+}
+
+/* Nor with any one byte changed to something else. */
+static void test_changed_heads(void **state)
+{
+    static const char others[] = "\0\n\r\t :a1/%?#[]*@\x7f\xff";
+
+    (void)state;
+    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++)
+        for (size_t at = 0; at < strlen(heads[i]); at++)
+            for (size_t other = 0; other < sizeof others - 1; other++) {
+                char head[256];
+                size_t len = strlen(heads[i]);
+                memcpy(head, heads[i], len);
+                head[at] = others[other];
+                struct http_exchange *x = with_bytes(head, len);
+                int status = parser_head(x);
+                assert_true(status == PARSE_MORE || status == PARSE_DONE ||
+                            (status >= 400 && status < 600));
+                if (status == PARSE_DONE)
+                    assert_true(x->env.method.data[x->env.method.len] == '\0' &&
+                                x->env.target.data[x->env.target.len] == '\0' &&
+                                x->env.path.data[x->env.path.len] == '\0' &&
+                                x->env.query.data[x->env.query.len] == '\0');
+                drop(x, len);
+            }
+}
+
+static void test_what_is_known_of_a_head(void **state)
+{
+    static const char head[] =
+        "\r\nPOST /%41?q HTTP/1.1\r\nHost: a\r\nX:  y \r\nContent-Length: 10\r\n"
+        "Expect: 100-Continue\r\nConnection: close\r\n\r\n0123";
+    struct http_exchange *x = with_bytes(head, sizeof head - 1);
+
+    (void)state;
+    assert_int_equal(parser_head(x), PARSE_DONE);
+    assert_string_equal(x->env.method.data, "POST");
+    assert_string_equal(x->env.target.data, "/%41?q");
+    assert_string_equal(x->env.path.data, "/A");
+    assert_string_equal(x->env.query.data, "q");
+    assert_string_equal(x->env.host.data, "a");
+    assert_int_equal(x->env.minor, 1);
+    assert_true(x->env.closes);
+    assert_int_equal(x->env.field_count, 5);
+    assert_string_equal(x->in + x->start + x->env.fields[1].name, "X");
+    assert_string_equal(x->in + x->start + x->env.fields[1].value, "y");
+    assert_int_equal(x->input.kind, BODY_COUNTED);
+    assert_int_equal(x->input.left, 10);
+    assert_true(x->input.expects_continue);
+    assert_int_equal(x->fill - x->pos, 4);
+    assert_int_equal(x->body, x->pos);
+    drop(x, sizeof head - 1);
+}
+
+/* ---- chunks -------------------------------------------------------------------------------- */
+
+static const char chunked[] = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+/* All content of a body, and whether its end was seen; NULL: malformed. */
+static char *decode(const char *body, size_t len, bool *ret_ended)
+{
+    size_t head_len = strlen(chunked), content_len = 0;
+    char *whole = malloc(head_len + len), *content = calloc(len + 1, 1);
+
+    memcpy(whole, chunked, head_len);
+    memcpy(whole + head_len, body, len);
+    struct http_exchange *x = with_bytes(whole, head_len + len);
+    assert_int_equal(parser_head(x), PARSE_DONE);
+    do {
+        x->input.span_len = 0;
+        if (parser_chunks(x) < 0) {
+            assert_int_equal(errno, EBADMSG);
+            free(content);
+            content = NULL;
+            break;
+        }
+        if (x->input.span_len)
+            memcpy(content + content_len, x->input.span, x->input.span_len);
+        content_len += x->input.span_len;
+    } while (x->input.span_len);
+    *ret_ended = x->input.ended;
+    drop(x, head_len + len);
+    free(whole);
+    return content;
+}
+
+static void test_chunks_are_not_read_past_their_end(void **state)
+{
+    static const char body[] = "5\r\nhello\r\n7;a=b\r\n, world\r\n0\r\nX: y\r\n\r\n";
+    static const char content[] = "hello, world";
+    bool ended;
+
+    (void)state;
+    for (size_t len = 0; len < sizeof body; len++) {
+        char *decoded = decode(body, len, &ended);
+        assert_non_null(decoded);
+        assert_int_equal(strncmp(decoded, content, strlen(decoded)), 0);
+        assert_int_equal(ended, len == sizeof body - 1);
+        if (ended)
+            assert_string_equal(decoded, content);
+        free(decoded);
+    }
+}
+
+static void test_changed_chunks(void **state)
+{
+    static const char body[] = "5\r\nhello\r\n7;a=b\r\n, world\r\n0\r\nX: y\r\n\r\n";
+    static const char others[] = "\0\n\r\t :;1fF=\x7f\xff";
+    bool ended;
+
+    (void)state;
+    for (size_t at = 0; at < sizeof body - 1; at++)
+        for (size_t other = 0; other < sizeof others - 1; other++) {
+            char changed[sizeof body];
+            memcpy(changed, body, sizeof body);
+            changed[at] = others[other];
+            free(decode(changed, sizeof body - 1, &ended));
+        }
+}
+
+/* ---- hosts: RFC 3986 3.2.2 ------------------------------------------------------------------- */
+
+static bool is_host(const char *text)
+{
+    char *copy = guarded_copy(text, strlen(text));
+    bool result = parser_is_host((cress_str){ copy, strlen(text) });
+
+    /* And once more, as what was asked last. */
+    assert_int_equal(parser_is_host((cress_str){ copy, strlen(text) }), result);
+    guarded_free(copy, strlen(text));
+    return result;
+}
+
+static void test_hosts(void **state)
+{
+    static const char *const good[] = {
+        "a",
+        "A.example",
+        "127.0.0.1",
+        "localhost:8000",
+        "a:",
+        "a:65535",
+        "[::1]",
+        "[::1]:80",
+        "[2001:db8::1]:",
+        "a%2e",
+        "a-b_c~!$&'()*+,;=",
+        "xn--caf-dma.example:443",
+    };
+    static const char *const bad[] = {
+        "",
+        ":",
+        ":80",
+        "a:b",
+        "a:65536",
+        "a:-1",
+        "a:+1",
+        "a:99999999999999999999",
+        "a b",
+        "a/b",
+        "a@b",
+        "a?b",
+        "a#b",
+        "[",
+        "[]",
+        "[::1",
+        "[::1]a",
+        "[::1]:a",
+        "[:::1]",
+        "[1.2.3.4]",
+        "[fe80::1%25eth0]",
+        "::1",
+        "a:1:2",
+        "a%",
+        "a%4",
+        "a%zz",
+        "a\x80",
+        "a\x7f",
+        "a\\b",
+        "a\"b",
+        "<a>",
+        "a^b",
+        "a`b",
+        "{a}",
+        "a|b",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        if (!is_host(good[i]))
+            fail_msg("%s is a host", good[i]);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        if (is_host(bad[i]))
+            fail_msg("%s is no host", bad[i]);
+}
+
+static void test_a_long_host(void **state)
+{
+    char host[300];
+
+    (void)state;
+    memset(host, 'a', sizeof host);
+    for (size_t len = 1; len <= sizeof host; len++)
+        assert_true(parser_is_host((cress_str){ host, len }));
+    host[299] = ' ';
+    assert_false(parser_is_host((cress_str){ host, 300 }));
+    assert_true(parser_is_host((cress_str){ host, 60 }));
+    host[59] = ' ';
+    assert_false(parser_is_host((cress_str){ host, 60 }));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_heads_are_not_read_past_their_end),
+        cmocka_unit_test(test_changed_heads),
+        cmocka_unit_test(test_what_is_known_of_a_head),
+        cmocka_unit_test(test_chunks_are_not_read_past_their_end),
+        cmocka_unit_test(test_changed_chunks),
+        cmocka_unit_test(test_hosts),
+        cmocka_unit_test(test_a_long_host),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,258 @@
+/* A worker in a hub of this program, and clients in the same hub: what a warm
+ * connection asks of the allocator and of the stacks. */
+#include "../../server/config.h"
+#include "../../server/log.h"
+#include "../../server/worker.h"
+#include "hub_test.h"
+
+#include <cress/io.h>
+#include <cress/stream.h>
+
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define REQUEST "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+static size_t allocations;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    allocations++;
+    return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    allocations++;
+    return __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    allocations++;
+    return __real_realloc(old, size);
+}
+
+/* ---- a listener without a worker's signals --------------------------------------- */
+
+struct server {
+    cress_config config;
+    struct worker worker;
+    struct listener listener;
+    struct sockaddr_in address;
+};
+
+static int hello(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    return cress_respond(res, 200, "text/plain", "hello, world\n", 13);
+}
+
+static void start(struct server *s, cress_app *app, void *self)
+{
+    struct worker *worker = &s->worker;
+    socklen_t len = sizeof s->address;
+
+    config_fill(&s->config);
+    *worker = (struct worker){ .config = &s->config, .application = { .app = app, .self = self } };
+    worker->http.keep_alive = s->config.keep_alive;
+    admission_init(&worker->admission, s->config.concurrency, s->config.concurrency_backlog);
+    assert_int_equal(expiry_start(&worker->idle, s->config.keep_alive, connection_expire), 0);
+    assert_int_equal(expiry_start(&worker->heads, s->config.header_timeout, connection_expire), 0);
+
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    s->address =
+        (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    assert_int_equal(bind(fd, (struct sockaddr *)&s->address, len), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&s->address, &len), 0);
+    assert_int_equal(listener_start(&s->listener, worker, fd), 0);
+}
+
+static void stop(struct server *s)
+{
+    listener_stop(&s->listener);
+    s->worker.draining = true;
+    connection_rouse_all(&s->worker);
+    while (s->worker.open > 0) {
+        cress_event_clear(&s->worker.closed);
+        assert_int_equal(cress_event_wait(&s->worker.closed, CRESS_FOREVER), 0);
+    }
+    expiry_stop(&s->worker.idle);
+    expiry_stop(&s->worker.heads);
+}
+
+static int dial(const struct server *s)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(cress_connect(fd, (const struct sockaddr *)&s->address, sizeof s->address), 0);
+    return fd;
+}
+
+/* [waits] One request and its whole answer, whose body ends with a line end. */
+static void ask(int fd)
+{
+    char answer[512];
+    size_t len = 0;
+
+    assert_int_equal(cress_write(fd, REQUEST, strlen(REQUEST)), strlen(REQUEST));
+    while (len < 4 || memcmp(answer + len - 4, "rld\n", 4) != 0) {
+        ssize_t count = cress_read(fd, answer + len, sizeof answer - len);
+        assert_true(count > 0);
+        len += (size_t)count;
+    }
+    assert_memory_equal(answer, "HTTP/1.1 200 OK\r\n", 17);
+}
+
+/* ---- tests -------------------------------------------------------------------------- */
+
+static void *warm_requests(void *arg)
+{
+    struct server s = { .config = { .keep_alive = 1000 } };
+
+    (void)arg;
+    start(&s, hello, NULL);
+    int fd = dial(&s);
+    for (int i = 0; i < 10; i++)
+        ask(fd);
+    size_t before = allocations;
+    assert_true(before > 0); /* they are counted */
+    for (int i = 0; i < 1000; i++)
+        ask(fd);
+    assert_int_equal(allocations, before);
+    cress_close(fd);
+    stop(&s);
+    return NULL;
+}
+
+static void test_a_warm_request_allocates_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(cress_run(warm_requests, NULL), 0);
+}
+
+enum { CLIENTS = 40 };
+
+static void *rest_without_stacks(void *arg)
+{
+    struct server s = { .config = { .keep_alive = 1000 } };
+    cress_hub_stats stats;
+    int fds[CLIENTS];
+
+    (void)arg;
+    start(&s, hello, NULL);
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = dial(&s);
+        ask(fds[i]);
+    }
+    cress_sleep(0);
+    cress_get_hub_stats(&stats);
+    assert_int_equal(s.worker.open, CLIENTS);
+    assert_true(stats.stacks - stats.stacks_cached < 8); /* ours, the acceptor's, the sleepers' */
+    for (int i = 0; i < CLIENTS; i++)
+        ask(fds[i]);
+    for (int i = 0; i < CLIENTS; i++)
+        cress_close(fds[i]);
+    stop(&s);
+    return NULL;
+}
+
+static void test_an_idle_connection_holds_no_stack(void **state)
+{
+    (void)state;
+    assert_int_equal(cress_run(rest_without_stacks, NULL), 0);
+}
+
+struct visit {
+    cress_event begun, gone;
+    int error;
+};
+
+static void note_end(void *arg)
+{
+    struct visit *visit = arg;
+
+    cress_event_set(&visit->gone);
+}
+
+static int wait_for_ever(cress_environ *env, cress_response *res, void *self)
+{
+    struct visit *visit = self;
+
+    (void)res;
+    assert_int_equal(cress_defer(env, note_end, visit), 0);
+    cress_event_set(&visit->begun);
+    int result = cress_sleep(CRESS_FOREVER);
+    visit->error = errno;
+    return result;
+}
+
+static void *leave_early(void *arg)
+{
+    struct visit visit = { .error = 0 };
+    struct server s = { .config = { .request_timeout = 1000 } };
+
+    (void)arg;
+    start(&s, wait_for_ever, &visit);
+    int fd = dial(&s);
+    assert_int_equal(cress_write(fd, REQUEST, strlen(REQUEST)), strlen(REQUEST));
+    assert_int_equal(cress_event_wait(&visit.begun, CRESS_FOREVER), 0);
+    cress_close(fd);
+    assert_int_equal(cress_event_wait(&visit.gone, CRESS_FOREVER), 0);
+    assert_int_equal(visit.error, ECANCELED);
+    stop(&s);
+    return NULL;
+}
+
+static void test_a_client_that_leaves_cancels_the_handler(void **state)
+{
+    (void)state;
+    assert_int_equal(cress_run(leave_early, NULL), 0);
+}
+
+static void *expire_idle(void *arg)
+{
+    struct server s = { .config = { .keep_alive = 5 } };
+    char end;
+
+    (void)arg;
+    start(&s, hello, NULL);
+    int fd = dial(&s);
+    ask(fd);
+    cress_seconds before = cress_now();
+    assert_int_equal(cress_read(fd, &end, 1), 0);
+    assert_true(cress_now() - before >= 4.9);
+    cress_close(fd);
+    stop(&s);
+    return NULL;
+}
+
+static void test_an_idle_connection_expires(void **state)
+{
+    cress_hub_options options = { .virtual_clock = true };
+
+    (void)state;
+    assert_int_equal(cress_run_with(&options, expire_idle, NULL), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_warm_request_allocates_nothing),
+        cmocka_unit_test(test_an_idle_connection_holds_no_stack),
+        cmocka_unit_test(test_a_client_that_leaves_cancels_the_handler),
+        cmocka_unit_test(test_an_idle_connection_expires),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,108 @@
+#include "../../server/expiry.h"
+#include "hub_test.h"
+
+struct thing {
+    struct expiry_node node;
+    cress_seconds expired_at; /* 0: not yet */
+};
+
+static void note(struct expiry_node *node)
+{
+    ((struct thing *)node)->expired_at = cress_now();
+}
+
+static void *expire_in_order(void *arg)
+{
+    struct expiry e;
+    struct thing things[3] = { 0 };
+
+    (void)arg;
+    assert_int_equal(expiry_start(&e, 10, note), 0);
+    cress_seconds began = cress_now();
+    for (int i = 0; i < 3; i++) {
+        expiry_add(&e, &things[i].node);
+        cress_sleep(1);
+    }
+    cress_sleep(30);
+    for (int i = 0; i < 3; i++)
+        assert_true(things[i].expired_at - began == 10 + i);
+    assert_null(e.first);
+    expiry_stop(&e);
+    return NULL;
+}
+
+static void *start_anew(void *arg)
+{
+    struct expiry e;
+    struct thing early = { 0 }, gone = { 0 };
+
+    (void)arg;
+    assert_int_equal(expiry_start(&e, 10, note), 0);
+    cress_seconds began = cress_now();
+    expiry_add(&e, &early.node);
+    expiry_add(&e, &gone.node);
+    cress_sleep(6);
+    expiry_add(&e, &early.node);
+    expiry_remove(&gone.node);
+    expiry_remove(&gone.node);
+    cress_sleep(30);
+    assert_true(early.expired_at - began == 16);
+    assert_true(gone.expired_at == 0);
+    expiry_stop(&e);
+    return NULL;
+}
+
+static void *change_lists(void *arg)
+{
+    struct expiry slow, quick;
+    struct thing thing = { 0 };
+
+    (void)arg;
+    assert_int_equal(expiry_start(&slow, CRESS_FOREVER, note), 0);
+    assert_int_equal(expiry_start(&quick, 2, note), 0);
+    cress_seconds began = cress_now();
+    expiry_add(&slow, &thing.node);
+    cress_sleep(1000);
+    assert_true(thing.expired_at == 0);
+    expiry_add(&quick, &thing.node);
+    assert_null(slow.first);
+    cress_sleep(3);
+    assert_true(thing.expired_at - began == 1002);
+    expiry_stop(&slow);
+    expiry_stop(&quick);
+    return NULL;
+}
+
+static void run(cress_fn *fn)
+{
+    assert_int_equal(cress_run_with(&(cress_hub_options){ .virtual_clock = true }, fn, NULL), 0);
+}
+
+static void test_each_expires_after_the_span(void **state)
+{
+    (void)state;
+    run(expire_in_order);
+}
+
+static void test_adding_again_starts_anew_and_removal_ends_it(void **state)
+{
+    (void)state;
+    run(start_anew);
+}
+
+static void test_a_node_is_in_one_list(void **state)
+{
+    (void)state;
+    run(change_lists);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_expires_after_the_span),
+        cmocka_unit_test(test_adding_again_starts_anew_and_removal_ends_it),
+        cmocka_unit_test(test_a_node_is_in_one_list),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
