@@ -58,7 +58,8 @@ static ssize_t read_stream(cress_stream *stream, void *buf, size_t len, int flag
         return -1;
     }
     size_t count = smaller(len, available(s));
-    memcpy(buf, s->in + s->in_pos, count);
+    if (count > 0)
+        memcpy(buf, s->in + s->in_pos, count);
     s->in_pos += count;
     s->reads += count > 0;
     return (ssize_t)count;
