@@ -81,13 +81,12 @@ static void *accept_all(void *arg)
 
 int listener_start(struct listener *l, struct worker *worker, int fd)
 {
-    address a = { .len = sizeof a.storage };
+    address a;
 
     *l = (struct listener){ .worker = worker };
     cress_watch_init(&l->watch, fd, NULL);
-    if (getsockname(fd, (struct sockaddr *)&a.storage, &a.len) < 0)
+    if (address_of_socket(fd, &a) < 0)
         return -1;
-    l->tcp = a.storage.ss_family != AF_UNIX;
     address_split(&a, l->server_name, sizeof l->server_name, l->server_port, sizeof l->server_port);
     l->acceptor = cress_spawn(accept_all, l);
     if (!l->acceptor)

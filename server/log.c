@@ -221,6 +221,14 @@ __attribute__((noinline)) static void report_lost(void)
         state.lost = 0;
 }
 
+/* On stderr, whether or not somebody listens. */
+static void say(const char *line, size_t len)
+{
+    ssize_t ignored = write(STDERR_FILENO, line, len);
+
+    (void)ignored;
+}
+
 static void write_line(int level, const char *format, va_list args)
 {
     char line[LINE_MAX_BYTES];
@@ -234,6 +242,8 @@ static void write_line(int level, const char *format, va_list args)
     line[used++] = '\n';
     if (!put_line(line, used))
         state.lost++;
+    if (level == CRESS_LOG_CRITICAL && state.fd >= 0)
+        say(line, used); /* what ends the server is said where it was started, too */
 }
 
 void cress_log(int level, const char *format, ...)
@@ -282,7 +292,6 @@ void log_complain(const char *format, ...)
     used = append_escaped(line, sizeof line - 1, used, ": ");
     used = append_escaped(line, sizeof line - 1, used, text);
     line[used++] = '\n';
-    if (write(STDERR_FILENO, line, used) < 0)
-        errno = saved; /* nobody listens */
+    say(line, used);
     errno = saved;
 }

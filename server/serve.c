@@ -7,60 +7,55 @@
 #include "worker.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { LISTENERS_MAX = 16, SPARE_DESCRIPTORS = 32 };
-
 struct listeners {
-    int fds[LISTENERS_MAX];
-    address addresses[LISTENERS_MAX];
-    size_t count;
+    address *addresses;
+    int *fds;
+    size_t count; /* of addresses */
+    size_t open;  /* of fds */
 };
 
 /* ---- listeners -------------------------------------------------------------------- */
 
-static int refuse_bind(const char *text, const char *reason)
+static int open_one(const address *a, int backlog, struct listeners *listeners)
 {
-    cress_log(CRESS_LOG_CRITICAL, "can't listen on %s: %s", text, reason);
-    return CRESS_EXIT_BIND;
-}
-
-static int open_one(const char *text, int backlog, struct listeners *listeners)
-{
-    if (listeners->count == LISTENERS_MAX)
-        return refuse_bind(text, "too many addresses");
-    address *a = &listeners->addresses[listeners->count];
-    if (address_parse(text, a) < 0)
-        return refuse_bind(text, errno == EINVAL ? "not an address" : strerror(errno));
+    char text[160];
     int fd = address_listen(a, backlog);
-    if (fd < 0)
-        return refuse_bind(text, strerror(errno));
-    listeners->fds[listeners->count++] = fd;
+
+    if (fd < 0) {
+        int error = errno;
+        address_format(a, text, sizeof text);
+        log_complain("can't listen at %s: %s", text, strerror(error));
+        return CRESS_EXIT_BIND;
+    }
+    listeners->fds[listeners->open++] = fd;
     return CRESS_EXIT_OK;
 }
 
 static int open_listeners(const cress_config *config, struct listeners *listeners)
 {
-    char *list = strdup(config->bind), *rest = list, *text;
-    int status = list ? CRESS_EXIT_OK : CRESS_EXIT_FAILURE;
+    int status = config_check_descriptors(config, listeners->count);
 
-    while (status == CRESS_EXIT_OK && (text = strsep(&rest, ",")) != NULL)
-        status = open_one(text, config->backlog, listeners);
-    free(list);
+    listeners->fds = calloc(listeners->count, sizeof *listeners->fds);
+    if (!listeners->fds) {
+        log_complain("%s", strerror(errno));
+        return CRESS_EXIT_FAILURE;
+    }
+    for (size_t i = 0; i < listeners->count && status == CRESS_EXIT_OK; i++)
+        status = open_one(&listeners->addresses[i], config->backlog, listeners);
     return status;
 }
 
 /* A unix socket's file goes with its server. */
 static void remove_socket_files(const struct listeners *listeners)
 {
-    for (size_t i = 0; i < listeners->count; i++) {
+    for (size_t i = 0; i < listeners->open; i++) {
         const struct sockaddr_un *un = (const void *)&listeners->addresses[i].storage;
         if (un->sun_family == AF_UNIX)
             unlink(un->sun_path);
@@ -69,32 +64,11 @@ static void remove_socket_files(const struct listeners *listeners)
 
 static void close_listeners(const struct listeners *listeners)
 {
-    for (size_t i = 0; i < listeners->count; i++)
+    for (size_t i = 0; i < listeners->open; i++)
         close(listeners->fds[i]);
 }
 
 /* ---- the process --------------------------------------------------------------------- */
-
-/* Enough descriptors for every connection, the listeners, the logs and some of the
- * application's own. */
-static int raise_descriptors(const cress_config *config)
-{
-    rlim_t needed = (rlim_t)config->worker_connections + SPARE_DESCRIPTORS;
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= needed)
-        return CRESS_EXIT_OK;
-    if (limit.rlim_max >= needed || limit.rlim_max == RLIM_INFINITY) {
-        limit.rlim_cur = needed;
-        if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
-            return CRESS_EXIT_OK;
-    }
-    cress_log(CRESS_LOG_CRITICAL,
-              "%d worker connections need %llu descriptors, the limit is %llu (ulimit -n)",
-              config->worker_connections, (unsigned long long)needed,
-              (unsigned long long)limit.rlim_max);
-    return CRESS_EXIT_DESCRIPTORS;
-}
 
 static int write_pidfile(const char *path)
 {
@@ -104,7 +78,7 @@ static int write_pidfile(const char *path)
         return CRESS_EXIT_OK;
     if (file && fprintf(file, "%ld\n", (long)getpid()) > 0 && fclose(file) == 0)
         return CRESS_EXIT_OK;
-    cress_log(CRESS_LOG_CRITICAL, "%s: %s", path, strerror(errno));
+    log_complain("%s: %s", path, strerror(errno));
     return CRESS_EXIT_LOG;
 }
 
@@ -112,28 +86,46 @@ static int open_log(const cress_config *config)
 {
     if (log_open(config->error_logfile, log_level_by_name(config->log_level)) == 0)
         return CRESS_EXIT_OK;
-    fprintf(stderr, "cress: %s: %s\n", config->error_logfile, strerror(errno));
+    log_complain("%s: %s", config->error_logfile, strerror(errno));
     return CRESS_EXIT_LOG;
 }
 
+/* The listeners are closed by the worker, or here if it never came to that. */
 static int serve_on(const cress_config *config, const struct listeners *listeners)
 {
     int status = write_pidfile(config->pidfile);
 
-    if (status != CRESS_EXIT_OK)
+    if (status != CRESS_EXIT_OK) {
+        close_listeners(listeners);
         return status;
+    }
     cress_log(CRESS_LOG_INFO, "Starting cress %s", CRESS_VERSION);
     status = worker_run(config, listeners->fds, listeners->count);
-    remove_socket_files(listeners);
     if (config->pidfile)
         unlink(config->pidfile);
+    return status;
+}
+
+static int listen_and_serve(const cress_config *config)
+{
+    struct listeners listeners = { 0 };
+    int status = address_parse_list(config->bind, &listeners.addresses, &listeners.count);
+
+    if (status == CRESS_EXIT_OK)
+        status = open_listeners(config, &listeners);
+    if (status == CRESS_EXIT_OK)
+        status = serve_on(config, &listeners);
+    else
+        close_listeners(&listeners);
+    remove_socket_files(&listeners);
+    free(listeners.addresses);
+    free(listeners.fds);
     return status;
 }
 
 int cress_serve(const cress_config *config)
 {
     cress_config filled = *config;
-    struct listeners listeners = { .count = 0 };
 
     config_fill(&filled);
     if (config_check(&filled) < 0)
@@ -142,13 +134,7 @@ int cress_serve(const cress_config *config)
     if (status != CRESS_EXIT_OK)
         return status;
     signal(SIGPIPE, SIG_IGN);
-    status = raise_descriptors(&filled);
-    if (status == CRESS_EXIT_OK)
-        status = open_listeners(&filled, &listeners);
-    if (status == CRESS_EXIT_OK)
-        status = serve_on(&filled, &listeners);
-    else
-        close_listeners(&listeners);
+    status = listen_and_serve(&filled);
     log_close();
     return status;
 }

@@ -21,6 +21,14 @@
 
 static const cress_seconds CLEANUP_TIME = 5.0; /* for what was cancelled */
 
+/* What it is started with, and how that went. */
+struct start {
+    struct worker *worker;
+    const int *fds;
+    size_t count;
+    int status;
+};
+
 /* ---- signals -------------------------------------------------------------------- */
 
 static void *on_graceful(void *arg)
@@ -107,24 +115,36 @@ static int start_lists(struct worker *worker)
 
 static void announce(const struct listener *l)
 {
-    address a = { .len = sizeof a.storage };
+    address a;
     char text[160];
 
-    getsockname(cress_watch_fd(&l->watch), (struct sockaddr *)&a.storage, &a.len);
+    if (address_of_socket(cress_watch_fd(&l->watch), &a) < 0)
+        return;
     address_format(&a, text, sizeof text);
     cress_log(CRESS_LOG_INFO, "Listening at: %s (%ld)", text, (long)getpid());
 }
 
-static int start_listeners(struct worker *worker, const int fds[], size_t count)
+static void close_from(const struct start *start, size_t first)
 {
-    worker->listeners = calloc(count, sizeof *worker->listeners);
-    if (!worker->listeners)
+    for (size_t i = first; i < start->count; i++)
+        close(start->fds[i]);
+}
+
+static int start_listeners(struct worker *worker, const struct start *start)
+{
+    worker->listeners = calloc(start->count, sizeof *worker->listeners);
+    while (worker->listeners && worker->listener_count < start->count) {
+        size_t i = worker->listener_count;
+        if (listener_start(&worker->listeners[i], worker, start->fds[i]) < 0)
+            break;
+        worker->listener_count++;
+    }
+    if (worker->listener_count < start->count) {
+        cress_log(CRESS_LOG_CRITICAL, "%s", strerror(errno));
+        close_from(start, worker->listener_count);
         return CRESS_EXIT_FAILURE;
-    worker->listener_count = count;
-    for (size_t i = 0; i < count; i++)
-        if (listener_start(&worker->listeners[i], worker, fds[i]) < 0)
-            return CRESS_EXIT_FAILURE;
-    for (size_t i = 0; i < count; i++)
+    }
+    for (size_t i = 0; i < start->count; i++)
         announce(&worker->listeners[i]);
     return CRESS_EXIT_OK;
 }
@@ -182,13 +202,6 @@ static void close_all(struct worker *worker)
 
 /* ---- the whole ------------------------------------------------------------------------ */
 
-struct start {
-    struct worker *worker;
-    const int *fds;
-    size_t count;
-    int status;
-};
-
 static int start_all(struct worker *worker, const struct start *start)
 {
     int status = catch_signals(worker);
@@ -200,7 +213,8 @@ static int start_all(struct worker *worker, const struct start *start)
     if (status == CRESS_EXIT_OK)
         status = make_application(worker);
     if (status == CRESS_EXIT_OK)
-        status = start_listeners(worker, start->fds, start->count);
+        return start_listeners(worker, start);
+    close_from(start, 0);
     return status;
 }
 

@@ -16,7 +16,6 @@ struct listener {
     struct worker *worker;
     cress_watch watch; /* of the listening socket */
     cress_greenlet *acceptor;
-    bool tcp;
     char server_name[64], server_port[8];
 };
 

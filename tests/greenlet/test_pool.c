@@ -305,6 +305,29 @@ static void test_limited_map_outlives_its_items(void)
     assert_ok(cress_sleep(1));
 }
 
+static void *map_and_be_killed(void *arg)
+{
+    int items[] = { 1, 2 };
+
+    assert_errno(ECANCELED, cress_pool_map(arg, square, items, 2, sizeof items[0]));
+    return NULL;
+}
+
+static void test_killed_map_leaves_other_members_alone(void)
+{
+    cress_group group = CRESS_GROUP_INIT;
+    cress_greenlet *g = cress_spawn(map_and_be_killed, &group);
+
+    assert_ok(cress_pool_spawn(&group, name_and_sleep, "other"));
+    settle();
+    assert_int_equal(cress_pool_size(&group), 3);
+    assert_ok(cress_kill(g, CRESS_FOREVER));
+    assert_int_equal(cress_pool_size(&group), 1);
+    assert_ok(cress_pool_join(&group, CRESS_FOREVER));
+    cress_release(g);
+    assert_trace("other begins at 0\nother ends: 0\n");
+}
+
 static void *kill_first_member(void *arg)
 {
     cress_cancel(arg);
@@ -527,6 +550,7 @@ int main(void)
         HUB_TEST(test_map_reports_the_first_by_index),
         HUB_TEST(test_killed_map_outlives_its_items),
         HUB_TEST(test_limited_map_outlives_its_items),
+        HUB_TEST(test_killed_map_leaves_other_members_alone),
         HUB_TEST(test_item_killed_by_another),
         HUB_TEST(test_members_map_over_their_own_pool),
         HUB_TEST(test_lent_place_and_a_free_one),
