@@ -129,15 +129,15 @@ class Process:
                 pass
 
     def stop(self, first=None, patience=10.0):
-        """SIGTERM to the first process (or to `first`: a tracer's child), and SIGKILL to all
+        """SIGINT (a quick stop) to the first process (or to `first`: a tracer's child), and SIGKILL to all
         that are left after `patience` seconds."""
         if not self.running():
             return
         pids = self.tree()
-        self.send_signal([first or self.popen.pid], signal.SIGTERM)
+        self.send_signal([first or self.popen.pid], signal.SIGINT)
         try:
             self.popen.wait(patience)
         except subprocess.TimeoutExpired:
-            print(f"  does not stop on SIGTERM, killed: {' '.join(self.command)}", flush=True)
+            print(f"  does not stop on SIGINT, killed: {' '.join(self.command)}", flush=True)
             self.send_signal(pids, signal.SIGKILL)
             self.popen.wait()

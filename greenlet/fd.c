@@ -120,9 +120,9 @@ int cress_close(int fd)
 int fd_wait(int fd, int events, cress_seconds deadline)
 {
     static const char *const what[] = {
-        [EV_READ] = "descriptor to read",
-        [EV_WRITE] = "descriptor to write",
-        [EV_READ | EV_WRITE] = "descriptor",
+        [EV_READ] = "descriptor # to read",
+        [EV_WRITE] = "descriptor # to write",
+        [EV_READ | EV_WRITE] = "descriptor #",
     };
     struct fd_wait wait;
 

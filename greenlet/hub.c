@@ -351,7 +351,7 @@ int cress_sleep(cress_seconds span)
     if (hub_check() < 0)
         return -1;
     cress_seconds deadline = hub_deadline(span);
-    if (hub_wait(deadline, "sleep until", NULL) == 0)
+    if (hub_wait(deadline, "sleep", NULL) == 0)
         return 0;
     if (errno != ETIMEDOUT)
         return -1;
@@ -629,16 +629,28 @@ cress_seconds cress_now(void)
 
 /* ---- seeing inside ------------------------------------------------------------------- */
 
+/* "what" with its object's address behind it; or, where "what" has a '#', its number
+ * there. */
+static void describe_object(const cress_greenlet *g, FILE *out)
+{
+    const char *mark = strchr(g->what, '#');
+
+    if (mark)
+        fprintf(out, "waits on %.*s%zu%s", (int)(mark - g->what), g->what, (size_t)g->object,
+                mark + 1);
+    else if (g->object)
+        fprintf(out, "waits on %s %p", g->what, g->object);
+    else
+        fprintf(out, "waits on %s", g->what);
+}
+
 static void describe_wait(const cress_greenlet *g, FILE *out)
 {
     cress_seconds limit = earliest_limit(g, CRESS_FOREVER);
 
     if (g->timer != HEAP_NONE)
         limit = g->hub->timers.entries[g->timer].deadline;
-    if (g->object)
-        fprintf(out, "waits on %s %p", g->what, g->object);
-    else
-        fprintf(out, "waits on %s", g->what);
+    describe_object(g, out);
     if (limit < CRESS_FOREVER)
         fprintf(out, ", for %.3f s at most", limit > g->hub->now ? limit - g->hub->now : 0.0);
 }

@@ -71,7 +71,7 @@ struct cress_greenlet {
 
     cress_timeout *timeouts; /* innermost first */
     size_t timer;            /* its place in the hub's heap; HEAP_NONE: not armed */
-    const char *what;        /* what it waits on, for reports */
+    const char *what;        /* what it waits on, for reports; '#': object is a number, put there */
     const void *object;
 
     cress_waitable done; /* ready: ended */

@@ -94,7 +94,7 @@ static int poll_in_line(struct fd_wait *waits, struct pollfd fds[], size_t count
     int result = stand_at_all(waits, fds, count, &epoll);
 
     if (result == 0)
-        result = hub_wait(deadline, count ? "descriptors" : "sleep until", NULL);
+        result = hub_wait(deadline, count ? "descriptors" : "sleep", NULL);
 
     int saved = errno;
 

@@ -5,6 +5,7 @@
 #include <cress/stream.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/sendfile.h>
 
 static cress_socket_stream *socket_of(cress_stream *s)
@@ -17,8 +18,16 @@ static int fd_of(cress_stream *s)
     return cress_watch_fd(&socket_of(s)->watch);
 }
 
+/* Calls that may wait fail at once when the caller was killed or its limit has passed. */
+static bool may_go_on(int flags)
+{
+    return (flags & CRESS_STREAM_DONTWAIT) || hub_check() == 0;
+}
+
 static ssize_t socket_read(cress_stream *s, void *buf, size_t len, int flags)
 {
+    if (!may_go_on(flags))
+        return -1;
     for (;;) {
         ssize_t count = recv(fd_of(s), buf, len, MSG_DONTWAIT);
         if (count >= 0 && !(flags & CRESS_STREAM_DONTWAIT))
@@ -60,6 +69,8 @@ static ssize_t socket_writev(cress_stream *s, const struct iovec *iov, int count
     size_t total = 0;
     struct iovec cut;
 
+    if (!may_go_on(flags))
+        return -1;
     advance(&iov, &count, 0, &cut);
     while (count > 0) {
         /* A piece that was begun goes out by itself, then the rest together. */
@@ -86,10 +97,22 @@ static ssize_t socket_writev(cress_stream *s, const struct iovec *iov, int count
     return (ssize_t)total;
 }
 
+/* There is no MSG_DONTWAIT for sendfile. */
+static int unblock(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0 || (flags & O_NONBLOCK))
+        return flags < 0 ? -1 : 0;
+    return fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
 static ssize_t socket_send_file(cress_stream *s, int fd, off_t offset, size_t len)
 {
     size_t total = 0;
 
+    if (hub_check() < 0 || unblock(fd_of(s)) < 0)
+        return -1;
     while (total < len) {
         ssize_t sent = sendfile(fd_of(s), fd, &offset, len - total);
         if (sent > 0)
@@ -102,6 +125,7 @@ static ssize_t socket_send_file(cress_stream *s, int fd, off_t offset, size_t le
         } else if (errno != EINTR)
             return total ? (ssize_t)total : -1;
     }
+    cress_take_turns();
     return (ssize_t)total;
 }
 

@@ -63,7 +63,8 @@ int cress_watch_wait(cress_watch *w, cress_seconds timeout)
     assert(!w->waiter);
     w->waiter = cress_self();
     cress_watch_start(w);
-    int result = hub_wait(hub_deadline(timeout), "a readable descriptor of watch", w);
+    int result = hub_wait(hub_deadline(timeout), "watched descriptor # to read",
+                          (void *)(uintptr_t)cress_watch_fd(w));
     if (result < 0)
         w->waiter = NULL;
     return result;

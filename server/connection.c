@@ -117,8 +117,10 @@ static void before_wait(void *arg)
 {
     struct connection *conn = arg;
 
+    if (conn->state != CONNECTION_HANDLES)
+        return;
     cress_http1_push(&conn->http);
-    if (conn->state == CONNECTION_HANDLES && !conn->deaf)
+    if (!conn->deaf)
         cress_watch_start(&conn->socket.watch);
 }
 
