@@ -51,6 +51,13 @@ target_link_libraries(cress_library_flags INTERFACE cress_flags)
 target_compile_options(cress_library_flags INTERFACE
   -fvisibility=hidden -fno-semantic-interposition -ftls-model=initial-exec)
 
+# The layers are optimised as one: a request crosses them some thirty times. The
+# objects hold plain code as well, for linkers that know nothing of it.
+if(CRESS_LTO)
+  target_compile_options(cress_library_flags INTERFACE -flto -ffat-lto-objects)
+  target_link_options(cress_library_flags INTERFACE -O2 -flto=auto)
+endif()
+
 # One layer: the sources of this folder. Whoever links it sees its include/
 # folder and those of the layers below, never its private headers.
 function(cress_layer name)

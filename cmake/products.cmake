@@ -40,13 +40,15 @@ target_include_directories(cress_shared INTERFACE $<INSTALL_INTERFACE:${CMAKE_IN
 
 # ---- libcress.a --------------------------------------------------------------
 # One relocatable object with everything in it, whose other names are made local:
-# a program may have its own llhttp or boost.context beside it.
+# a program may have its own llhttp or boost.context beside it. It is plain code: merged
+# objects cannot be optimised again when linking.
 set(CRESS_ARCHIVE ${PROJECT_BINARY_DIR}/libcress.a)
 set(object ${CMAKE_CURRENT_BINARY_DIR}/cress.o)
 add_custom_command(
   OUTPUT ${CRESS_ARCHIVE}
   COMMAND ${CMAKE_LINKER} -r -o ${object} ${CRESS_OBJECTS} ${BOOST_CONTEXT_LIBRARY}
-  COMMAND ${CMAKE_OBJCOPY} --wildcard --keep-global-symbol=cress_* ${object}
+  COMMAND ${CMAKE_OBJCOPY} --wildcard --keep-global-symbol=cress_*
+    --remove-section=.gnu.lto_* --remove-section=.gnu.debuglto_* ${object}
   COMMAND ${CMAKE_COMMAND} -E rm -f ${CRESS_ARCHIVE}
   COMMAND ${CMAKE_AR} rcs ${CRESS_ARCHIVE} ${object}
   DEPENDS ${CRESS_OBJECTS}
@@ -63,6 +65,7 @@ target_link_libraries(cress_archive INTERFACE cress_needs)
 add_library(cress_internal STATIC ${CRESS_OBJECTS})
 set_target_properties(cress_internal PROPERTIES EXCLUDE_FROM_ALL ON)
 target_link_libraries(cress_internal PUBLIC cress_needs BoostContext::BoostContext)
+target_link_options(cress_internal PUBLIC $<$<BOOL:${CRESS_LTO}>:-flto=auto>)
 
 # ---- the program --------------------------------------------------------------
 # Modules that it loads find every cress_ name in it, so it contains them all,

@@ -36,6 +36,34 @@ static int lose_client(struct http_exchange *x)
 
 /* ---- from the stream ------------------------------------------------------------------------ */
 
+/* What came of a read: at least one byte, or -1. */
+static ssize_t check_read(struct http_exchange *x, ssize_t got, size_t len)
+{
+    x->http->readable = got == (ssize_t)len;
+    if (got == 0 || (got < 0 && !x->input.error && exchange_is_peer_error(errno)))
+        return lose_client(x);
+    return got;
+}
+
+/* What can be read without waiting; 0: nothing. */
+static ssize_t read_now(struct http_exchange *x, void *buf, size_t len)
+{
+    if (x->input.busy) {
+        errno = EBUSY;
+        return -1;
+    }
+    if (x->eof || x->http->gone)
+        return lose_client(x);
+    if (!x->http->readable)
+        return 0;
+    ssize_t got = cress_stream_read(x->http->stream, buf, len, CRESS_STREAM_DONTWAIT);
+    if (got >= 0 || errno != EAGAIN)
+        return check_read(x, got, len);
+    x->http->readable = false;
+    return 0;
+}
+
+/* [waits] At least one byte, or -1. */
 static ssize_t read_waiting(struct http_exchange *x, void *buf, size_t len)
 {
     cress_timeout limit;
@@ -50,35 +78,18 @@ static ssize_t read_waiting(struct http_exchange *x, void *buf, size_t len)
     if (is_slow)
         return fail_for_good(x, ETIMEDOUT);
     errno = error;
-    return got;
+    return check_read(x, got, len);
 }
 
-static ssize_t read_some(struct http_exchange *x, void *buf, size_t len)
+/* [waits] Output goes before input is waited for. Meanwhile the connection may have been
+ * read ahead: 1 if there are bytes now. */
+static int flush_first(struct http_exchange *x)
 {
-    if (x->http->readable) {
-        ssize_t got = cress_stream_read(x->http->stream, buf, len, CRESS_STREAM_DONTWAIT);
-        if (got >= 0 || errno != EAGAIN)
-            return got;
-    }
     if (output_flush(x) < 0)
         return -1;
-    return read_waiting(x, buf, len);
-}
-
-/* [waits] At least one byte, or -1. */
-static ssize_t receive(struct http_exchange *x, void *buf, size_t len)
-{
-    if (x->input.busy) {
-        errno = EBUSY;
-        return -1;
-    }
-    if (x->eof || x->http->gone)
-        return lose_client(x);
-    ssize_t got = read_some(x, buf, len);
-    x->http->readable = got == (ssize_t)len;
-    if (got == 0 || (got < 0 && !x->input.error && exchange_is_peer_error(errno)))
-        return lose_client(x);
-    return got;
+    if (x->pos < x->fill)
+        return 1;
+    return x->eof || x->http->gone ? lose_client(x) : 0;
 }
 
 /* RFC 9110 10.1.1: the client waits for leave to send, unless it began already or the
@@ -98,14 +109,23 @@ static int tell_to_continue(struct http_exchange *x)
     return output_flush(x);
 }
 
+/* [waits] Until there is something behind x->pos. */
 static int fill_buffer(struct http_exchange *x)
 {
     size_t room = exchange_body_room(x);
-    ssize_t got = receive(x, x->in + x->fill, room);
+    ssize_t got = read_now(x, x->in + x->fill, room);
 
-    if (got > 0)
-        x->fill += (size_t)got;
-    return got < 0 ? -1 : 0;
+    if (got == 0) {
+        int ready = flush_first(x);
+        if (ready)
+            return ready < 0 ? -1 : 0;
+        room = exchange_body_room(x);
+        got = read_waiting(x, x->in + x->fill, room);
+    }
+    if (got < 0)
+        return -1;
+    x->fill += (size_t)got;
+    return 0;
 }
 
 /* ---- pieces --------------------------------------------------------------------------------- */
@@ -177,25 +197,43 @@ static void consume(struct http_exchange *x, size_t len)
     }
 }
 
+/* [waits] Straight into the app's buffer. 0: there is something in ours now, which comes
+ * first. */
 static ssize_t read_direct(struct http_exchange *x, void *buf, size_t len)
 {
     struct http_input *input = &x->input;
+    size_t wanted = len < input->left ? len : input->left;
+    ssize_t got = read_now(x, buf, wanted);
 
-    if (begin_read(x) < 0)
-        return -1;
-    ssize_t got = receive(x, buf, len < input->left ? len : input->left);
+    if (got == 0) {
+        int ready = flush_first(x);
+        if (ready)
+            return ready < 0 ? -1 : 0;
+        got = read_waiting(x, buf, wanted);
+    }
     if (got > 0)
         count_down(input, (size_t)got);
     return got;
 }
 
+static bool is_direct(const struct http_exchange *x, size_t len)
+{
+    return len >= DIRECT && x->input.kind == BODY_COUNTED && x->pos == x->fill;
+}
+
 static ssize_t read_piece(struct http_exchange *x, void *buf, size_t len)
 {
-    struct http_input *input = &x->input;
     const char *data;
+    ssize_t got = 0;
 
-    if (len >= DIRECT && input->kind == BODY_COUNTED && !input->ended && x->pos == x->fill)
-        return read_direct(x, buf, len);
+    if (x->input.ended)
+        return 0;
+    if (begin_read(x) < 0)
+        return -1;
+    if (is_direct(x, len))
+        got = read_direct(x, buf, len);
+    if (got)
+        return got;
     ssize_t there = peek(x, &data);
     if (there <= 0)
         return there;
@@ -211,6 +249,7 @@ ssize_t cress_input_read(cress_environ *env, void *buf, size_t len)
 {
     if (cress_check() < 0)
         return -1;
+    cress_take_turns();
     return len > 0 ? read_piece(exchange_of_env(env), buf, len) : 0;
 }
 

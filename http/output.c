@@ -110,6 +110,8 @@ static int send_all(struct http_exchange *x, struct iovec *iov, int count)
         advance(&iov, &count, (size_t)sent);
     }
     free_output(x);
+    if (x->phase == PHASE_REQUEST)
+        cress_take_turns();
     return 0;
 }
 

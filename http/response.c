@@ -103,6 +103,9 @@ static int set_length(cress_response *res, cress_str value)
 
 static int add_field(cress_response *res, const char *name_text, const char *value_text)
 {
+    if (!value_text)
+        return misuse(EINVAL);
+
     cress_str name = str(name_text), value = str(value_text);
 
     if (!text_all(name.data, name.len, TEXT_TOKEN) || !text_is_value(value.data, value.len) ||
@@ -331,6 +334,8 @@ static int check_writable(cress_response *res, size_t len)
         return misuse(EINVAL);
     if (x->broken || x->http->gone || res->cut)
         return misuse(EPIPE);
+    if (x->busy)
+        return misuse(EBUSY);
     if (len > 0 && (res->status == 204 || res->status == 205)) {
         res->wrong = "wrote a body where the status allows none";
         return misuse(EINVAL);
@@ -355,7 +360,8 @@ static int begin_body(cress_response *res, size_t len)
     if (drops_body(res)) {
         res->begun = true;
         res->sent += len;
-        return 0;
+        cress_take_turns(); /* dropping never waits, and there may be no end of it */
+        return cress_check();
     }
     if (!res->committed && commit(res, false) < 0)
         return -1;

@@ -63,16 +63,25 @@ static bool are_plain(uint64_t word)
     return ((below_blank | is_del) & tops) == 0;
 }
 
-bool text_is_value(const char *data, size_t len)
+static bool is_word_sound(const char *data)
 {
     uint64_t word;
 
-    for (; len >= sizeof word; data += sizeof word, len -= sizeof word) {
-        memcpy(&word, data, sizeof word);
-        if (!are_plain(word) && !text_all(data, sizeof word, TEXT_VALUE))
+    memcpy(&word, data, sizeof word);
+    return are_plain(word) || text_all(data, sizeof word, TEXT_VALUE);
+}
+
+/* The last word overlaps the one before it. */
+bool text_is_value(const char *data, size_t len)
+{
+    enum { WORD = sizeof(uint64_t) };
+
+    if (len < WORD)
+        return len == 0 || text_all(data, len, TEXT_VALUE);
+    for (size_t at = 0; at < len - WORD; at += WORD)
+        if (!is_word_sound(data + at))
             return false;
-    }
-    return len == 0 || text_all(data, len, TEXT_VALUE);
+    return is_word_sound(data + len - WORD);
 }
 
 bool text_equal_nocase(cress_str a, cress_str b)
@@ -84,8 +93,11 @@ char *text_put_u64(char *to, uint64_t value)
 {
     size_t digits = 1;
 
-    if (value < 10) {
-        *to = (char)('0' + value);
+    if (value < 100) {
+        unsigned tens = (unsigned)value / 10;
+        *to = (char)('0' + tens);
+        to += tens > 0;
+        *to = (char)('0' + (unsigned)value % 10);
         return to + 1;
     }
     for (uint64_t rest = value; rest >= 10; rest /= 10)

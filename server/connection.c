@@ -189,7 +189,6 @@ static void handle(struct connection *conn)
     int result = admitted < 0 ? -1 : call_application(conn);
     int error = errno;
     conn->state = CONNECTION_BUSY;
-    conn->http.limit = NULL;
     cress_timeout_close(&limit);
     if (admitted == 0)
         admission_leave(&worker->admission);
@@ -198,6 +197,7 @@ static void handle(struct connection *conn)
         cress_http1_refuse(&conn->http, 503, worker->config->retry_after);
     else
         misuse = cress_http1_finish(&conn->http, result, error);
+    conn->http.limit = NULL;
     write_logs(conn, misuse);
 }
 

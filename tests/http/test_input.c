@@ -171,6 +171,29 @@ static void test_a_large_chunked_body(void)
     wire_finish(&w);
 }
 
+/* Wherever the head ends in the exchange's own buffer, there is room for what follows. */
+static void test_a_body_behind_a_head_that_fills_the_buffer(void)
+{
+    for (size_t pad = 6500; pad < 6900; pad++) {
+        struct sum sum = { .size = 50 };
+        char head[8192];
+        struct wire w;
+
+        wire_init(&w, sum_up, &sum);
+        wire_start(&w);
+        snprintf(head, sizeof head, POST(CHUNKED "X: %0*d\r\n", ""), (int)pad, 1);
+        wire_send(&w, head);
+        for (int i = 0; i < 30; i++)
+            wire_send(&w,
+                      "64\r\n0123456789012345678901234567890123456789012345678901234567890123456789"
+                      "012345678901234567890123456789\r\n");
+        wire_send(&w, "0\r\n\r\n" NEXT);
+        assert_int_equal(sum.bytes, 3000);
+        assert_int_equal(w.http.requests, 2);
+        wire_finish(&w);
+    }
+}
+
 /* ---- lines --------------------------------------------------------------------------------------- */
 
 static int trace_lines(cress_environ *env, cress_response *res, void *self)
@@ -585,6 +608,57 @@ static void test_echo_as_it_comes(void)
     wire_finish(&w);
 }
 
+struct answer_first {
+    size_t piece;
+    char body[10000];
+    size_t len;
+};
+
+static int answer_first(cress_environ *env, cress_response *res, void *self)
+{
+    struct answer_first *a = self;
+    ssize_t got;
+
+    if (cress_start_response(res, 200, CRESS_HEADERS({ "Content-Length", "5" })) < 0 ||
+        cress_response_write(res, "hello", 5) < 0)
+        return -1;
+    while ((got = cress_input_read(env, a->body + a->len, a->piece)) > 0)
+        a->len += (size_t)got;
+    return got < 0 ? -1 : 0;
+}
+
+/* Output waits for the client; meanwhile the server reads ahead; bytes keep their order. */
+static void check_order(size_t piece)
+{
+    struct answer_first a = { .piece = piece };
+    char body[4001];
+    struct wire w;
+
+    for (size_t i = 0; i < 4000; i++)
+        body[i] = (char)('a' + i % 23);
+    body[4000] = '\0';
+    wire_init(&w, answer_first, &a);
+    memory_stream_set_room(&w.stream, 10);
+    wire_start(&w);
+    wire_send(&w, POST("Content-Length: 4000\r\n", ""));
+    memory_stream_send(&w.stream, body, 1500);
+    assert_int_equal(wire_pull(&w), 1);
+    wire_settle();
+    memory_stream_send(&w.stream, body + 1500, 2500);
+    memory_stream_set_room(&w.stream, SIZE_MAX);
+    wire_settle();
+    assert_int_equal(a.len, 4000);
+    assert_string_equal(a.body, body);
+    assert_non_null(strstr(w.stream.out, "\r\n\r\nhello"));
+    wire_finish(&w);
+}
+
+static void test_reading_ahead_while_output_waits(void)
+{
+    check_order(100);
+    check_order(5000);
+}
+
 /* ---- two greenlets --------------------------------------------------------------------------------------- */
 
 static void *read_too(void *arg)
@@ -629,6 +703,7 @@ int main(void)
         HUB_TEST(test_a_read_of_nothing),
         HUB_TEST(test_a_large_counted_body_goes_straight),
         HUB_TEST(test_a_large_chunked_body),
+        HUB_TEST(test_a_body_behind_a_head_that_fills_the_buffer),
         HUB_TEST(test_lines),
         HUB_TEST(test_long_lines_come_in_pieces),
         HUB_TEST(test_read_all),
@@ -648,6 +723,7 @@ int main(void)
         HUB_TEST(test_an_unread_body_that_is_large),
         HUB_TEST(test_unread_chunks_without_end),
         HUB_TEST(test_echo_as_it_comes),
+        HUB_TEST(test_reading_ahead_while_output_waits),
         HUB_TEST(test_one_greenlet_at_a_time),
     };
 

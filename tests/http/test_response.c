@@ -807,6 +807,40 @@ static void test_another_greenlets_writes_go_out_at_once(void)
     wire_finish(&w);
 }
 
+static void *write_too(void *arg)
+{
+    cress_sleep(1);
+    assert_errno(EBUSY, cress_response_write(arg, "x", 1));
+    trace("busy");
+    return NULL;
+}
+
+static int write_both(cress_environ *env, cress_response *res, void *self)
+{
+    cress_greenlet *other = cress_spawn(write_too, res);
+    int result = write_much(env, res, self);
+
+    cress_join(other, CRESS_FOREVER);
+    cress_release(other);
+    return result;
+}
+
+static void test_one_greenlet_at_a_time(void)
+{
+    struct wire w;
+
+    wire_init(&w, write_both, NULL);
+    memory_stream_set_room(&w.stream, 1000);
+    wire_start(&w);
+    wire_send(&w, GET);
+    cress_sleep(2);
+    assert_trace("busy\n");
+    memory_stream_set_room(&w.stream, SIZE_MAX);
+    wire_settle();
+    assert_trace("written\n");
+    wire_finish(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -838,6 +872,7 @@ int main(void)
         HUB_TEST(test_pushed_before_a_wait),
         HUB_TEST(test_a_push_that_does_not_fit),
         HUB_TEST(test_another_greenlets_writes_go_out_at_once),
+        HUB_TEST(test_one_greenlet_at_a_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,9 +3,11 @@
 # header declares, and no name that does not begin with cress_.
 set -eu
 
-# names NM-OPTION FILE: the global names that the file defines.
+# names NM-OPTION FILE: the global names that the file defines. A program holds copies of
+# the C library's data (stderr@GLIBC_2.2.5): those are not its own.
 names() {
-    nm --defined-only --format=posix "$@" | sed -n 's/^\([^ ]*\) [A-Z] .*/\1/p' | sort -u
+    nm --defined-only --format=posix "$@" |
+        sed -n -e '/@GLIBC_/d' -e 's/^\([^ ]*\) [A-Z] .*/\1/p' | sort -u
 }
 
 declared() {

@@ -19,7 +19,7 @@ typedef struct cress_environ cress_environ;
  * CONTENT_LENGTH, SERVER_NAME, SERVER_PORT, SERVER_PROTOCOL, SERVER_SOFTWARE,
  * GATEWAY_INTERFACE, REMOTE_ADDR, REMOTE_PORT, REQUEST_URI, RAW_URI, HTTPS (with TLS),
  * wsgi.version, wsgi.url_scheme, wsgi.multithread, wsgi.multiprocess,
- * wsgi.run_once, wsgi.input_terminated, and HTTP_* for header fields, where a
+ * wsgi.run_once, wsgi.input_terminated (these say "true" or "false"), and HTTP_* for header fields, where a
  * repeated field's values are joined as RFC 9110 5.3 says (Cookie by "; "). A
  * field with an underscore in its name is not seen (it would collide). Absent:
  * data == NULL; also, with errno ENOMEM, when memory ran out. */
@@ -51,7 +51,7 @@ CRESS_API cress_str cress_query_get(cress_environ *env, const char *name);
 /* The same in a form body read before. gevent's tutorial: request.form. */
 CRESS_API cress_str cress_form_get(cress_environ *env, cress_str form, const char *name);
 
-/* The peer: its address and port as text ("" for a unix socket). */
+/* The peer's address as text ("" for a unix socket): REMOTE_ADDR. */
 CRESS_API cress_str cress_remote_addr(const cress_environ *env);
 
 /* Memory that lives until after the response; NULL: ENOMEM. */
@@ -68,18 +68,24 @@ CRESS_API cress_environ *cress_environ_current(void);
 
 /* Replaces the limit that the server opened around this request: from now, span
  * seconds; CRESS_FOREVER: none (for streams without an end). Not after it passed:
- * ETIMEDOUT. */
+ * ETIMEDOUT. 0 also when the server opened none. Call it in the handler's own greenlet. */
 CRESS_API int cress_request_timeout(cress_environ *env, cress_seconds span);
 
-/* ---- the request's body: wsgi.input ----------------------------------------- */
+/* ---- the request's body: wsgi.input -----------------------------------------
+ *
+ * For one greenlet at a time: EBUSY for a second one. A client that waits to be told
+ * (Expect: 100-continue) is told by the first read. What the app leaves unread is
+ * dropped, up to 64 KiB; beyond that the connection closes. */
 
 /* [waits] Up to len bytes, as soon as there are some; 0 at the end. EPIPE: the
  * client left in the middle; EBADMSG: malformed chunks; EMSGSIZE: more than the
  * server's limit; ETIMEDOUT: also the server's limit on a slow body. */
 CRESS_API ssize_t cress_input_read(cress_environ *env, void *buf, size_t len);
-/* [waits] Bytes up to and with the next '\n', at most len - 1, and a '\0'; 0 at the end. */
+/* [waits] Bytes up to and with the next '\n', at most len - 1, and a '\0'; 0 at the end.
+ * Errors as above; EINVAL: len is less than 2. */
 CRESS_API ssize_t cress_input_readline(cress_environ *env, char *buf, size_t len);
-/* [waits] All that is left, in the request's memory; EMSGSIZE beyond limit bytes. */
+/* [waits] All that is left, in the request's memory; EMSGSIZE beyond limit bytes, ENOMEM,
+ * and errors as above. */
 CRESS_API int cress_input_read_all(cress_environ *env, size_t limit, cress_str *ret_body);
 
 #endif

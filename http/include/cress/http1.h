@@ -75,7 +75,11 @@ CRESS_API void cress_http1_destroy(cress_http1 *h);
 
 /* [waits, if wait] The next request. Malformed ones are answered here (and the answer
  * flushed), then CLOSE. Without `wait` a read is tried only while h->readable.
- * Before WAIT and CLOSE are returned all output is flushed. */
+ * Before WAIT and CLOSE are returned all output is flushed, which may wait for a slow
+ * client. When a limit or a kill ended the wait: CLOSE with errno set, and, if half a
+ * request has arrived, with the exchange kept (not cress_http1_idle), so that
+ * cress_http1_refuse can still answer it.
+ * A request ends here: slices of it are gone when next is called again. */
 CRESS_API cress_http1_event cress_http1_next(cress_http1 *h, bool wait);
 CRESS_API cress_environ *cress_http1_environ(cress_http1 *h);
 CRESS_API cress_response *cress_http1_response(cress_http1 *h);
@@ -83,12 +87,14 @@ CRESS_API cress_response *cress_http1_response(cress_http1 *h);
 /* [waits] Ends the request: answers for an app that failed with `error` (errno)
  * before anything was sent, completes the framing, runs what was deferred, and drops an
  * unread body (up to a bound, else the connection will close). What the app did
- * wrong is returned for the log; NULL: nothing. */
+ * wrong is returned for the log; NULL: nothing. Close the request's limit before; a
+ * kill of this greenlet is shielded from here, for at most write_timeout. */
 CRESS_API const char *cress_http1_finish(cress_http1 *h, int result, int error);
 
 /* Answers the current request, or the half that has arrived, with an error page
  * of this status, and makes next return CLOSE. For what only the server knows: 408, 503.
- * retry_after: seconds; negative: no such field. [waits] */
+ * retry_after: seconds; negative: no such field. [waits] Instead of calling the app, not
+ * after it: finish is not called for a request that was refused. */
 CRESS_API void cress_http1_refuse(cress_http1 *h, int status, int retry_after);
 
 /* Nothing is buffered either way: the exchange was given back. */
@@ -103,7 +109,9 @@ CRESS_API int cress_http1_pull(cress_http1 *h);
 /* Does the handler want its waits cancelled when the client leaves? */
 CRESS_API bool cress_http1_cancels(const cress_http1 *h);
 
-/* For the access log, between the app's return and finish's end. */
+/* For the access log: after finish, refuse, or a next that said CLOSE (status 0: there
+ * was no answer), until next or destroy is called. Of a malformed request method and
+ * target may be absent. */
 typedef struct cress_http1_log {
     cress_str method, target, referer, user_agent;
     int minor; /* HTTP/1.minor */
@@ -112,7 +120,8 @@ typedef struct cress_http1_log {
 } cress_http1_log;
 CRESS_API void cress_http1_get_log(const cress_http1 *h, cress_http1_log *ret_log);
 
-/* Writes the current request's "GET /path" for names and reports; async-signal-safe. */
+/* Writes the current request's "GET /path" (decoded, without the query) for names and
+ * reports; async-signal-safe. */
 CRESS_API void cress_http1_describe(const cress_http1 *h, char *buf, size_t size);
 
 /* [waits] The whole life of a connection, in blocking style: for tests, fuzzers,

@@ -23,8 +23,10 @@ typedef struct cress_header {
 #define CRESS_HEADERS(...) ((const cress_header[]){ __VA_ARGS__, { NULL, NULL } })
 
 /* An application. 0: the response is complete. -1: the server answers from errno
- * (ETIMEDOUT 503, EMSGSIZE 413, EBADMSG 400, else 500), or, if bytes are out
- * already, drops the connection so that the client sees a truncated message. */
+ * (ETIMEDOUT and ECANCELED 503, or 408 when the body was too slow; EMSGSIZE 413, EBADMSG
+ * 400, else 500), or, if bytes are out already, drops the connection so that the client
+ * sees a truncated message. The same when it returns 0 after a write that failed and
+ * was not followed by one that succeeded. */
 typedef int cress_app(cress_environ *env, cress_response *res, void *self);
 
 /* May be repeated, the last one counting, until the first body byte (then
@@ -35,8 +37,10 @@ CRESS_API int cress_start_response(cress_response *res, int status, const cress_
 /* One more field for the head: the same errors. */
 CRESS_API int cress_response_add_header(cress_response *res, const char *name, const char *value);
 /* [waits] The data is used until it returns. EPIPE: the client left; EMSGSIZE:
- * more than the Content-Length said; ETIMEDOUT: also a client that reads too slowly.
- * Without a start_response: EINVAL. */
+ * more than the Content-Length said (the connection will be cut); ETIMEDOUT: also a
+ * client that reads too slowly. Without a start_response, or with 204 and 205: EINVAL.
+ * The answer to HEAD and 304 have no body: what is written is dropped. For one greenlet
+ * at a time: EBUSY while another waits in a write. */
 CRESS_API int cress_response_write(cress_response *res, const void *data, size_t len);
 CRESS_API int cress_response_printf(cress_response *res, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -46,7 +50,8 @@ CRESS_API int cress_response_flush(cress_response *res);
 /* [waits] len bytes of a file from offset; with no body framing said so far, they
  * become the Content-Length. EIO: the file is shorter. */
 CRESS_API int cress_response_send_file(cress_response *res, int fd, off_t offset, size_t len);
-/* start_response, Content-Length, and the whole body in one call; type may be NULL. */
+/* [waits, if the body is large] start_response, Content-Length, and the whole body in one
+ * call: the errors of both; type may be NULL. */
 CRESS_API int cress_respond(cress_response *res, int status, const char *type, const void *body,
                             size_t len);
 
