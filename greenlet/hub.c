@@ -10,8 +10,9 @@
  *     poll descriptors, signals and deadlines (blocking only if nothing is ready);
  *     run what is ready
  *
- * "A while" is counted in slices of switches, after each of which the clock is read,
- * since reading it at every switch would cost more than the switch.
+ * "A while" is what was ready at the last look, but not less than 0.5 ms nor more than 10 ms. It is
+ * measured in slices of switches, after each of which the clock is read, since reading
+ * it at every switch would cost more than the switch.
  *
  * With a virtual clock, time is a number that jumps to the earliest deadline when
  * nothing is ready and no descriptor is.
@@ -34,7 +35,7 @@ enum {
     PATIENCE = 1000,         /* failed waits in a row before a greenlet is named */
     LAST_PATIENCE = 1000000, /* and, when the hub ends, before that is held for a bug */
 };
-static const cress_seconds POLL_INTERVAL = 0.0005, TRIM_INTERVAL = 1.0;
+static const cress_seconds POLL_LEAST = 0.0005, POLL_MOST = 0.01, TRIM_INTERVAL = 1.0;
 
 #if defined(CRESS_ASAN) || defined(CRESS_TSAN)
 static const size_t DEFAULT_STACK = 256 * 1024; /* instrumented frames are larger */
@@ -69,7 +70,15 @@ static struct task *take_first(struct hub *hub)
     hub->ready_first = task->next;
     if (!hub->ready_first)
         hub->ready_last = &hub->ready_first;
+    if (task == hub->batch_last)
+        hub->batch_last = NULL;
     return task;
+}
+
+/* What is ready now is a batch. */
+static void begin_batch(struct hub *hub)
+{
+    hub->batch_last = hub->ready_first ? (struct task *)(void *)hub->ready_last : NULL;
 }
 
 void hub_call(struct hub *hub, struct task *task)
@@ -96,13 +105,16 @@ void hub_wake(cress_greenlet *g, int error)
 
 /* ---- switching ---------------------------------------------------------------- */
 
-/* A slice is used up: is it time to look at the descriptors? */
+/* A slice is used up: is it time to look at the descriptors? Not while the batch from
+ * the last look is at work, if that does not take too long: the descriptors that it has not come
+ * to yet would all be reported again. */
 static bool poll_is_due(struct hub *hub)
 {
     hub->budget = SLICE;
     if (hub->virtual_clock)
         return ++hub->slices >= VIRTUAL_SLICES;
-    return clock_now() - hub->polled_at > POLL_INTERVAL;
+    cress_seconds elapsed = clock_now() - hub->polled_at;
+    return elapsed > (hub->batch_last ? POLL_MOST : POLL_LEAST);
 }
 
 /* The greenlet to go to; NULL: the hub's turn. */
@@ -487,6 +499,7 @@ static void loop(struct hub *hub)
         else
             poll_real(hub);
         expire(hub);
+        begin_batch(hub);
         run_ready(hub);
     }
 }

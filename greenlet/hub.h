@@ -26,7 +26,7 @@
 /* Something in the ready queue: a greenlet to switch to, or, with `run`, a call
  * to make in the hub's own context (it must not wait). */
 struct task {
-    struct task *next;
+    struct task *next; /* first: see begin_batch */
     void (*run)(struct task *task);
 };
 
@@ -95,6 +95,7 @@ struct hub {
     struct context context; /* the thread's own stack, where the loop runs */
     cress_greenlet *current;
     struct task *ready_first, **ready_last;
+    struct task *batch_last; /* the last that was ready after the last look at the world */
     cress_seconds now;
     unsigned budget; /* switches until the hub looks at the clock and the descriptors */
     size_t armed;    /* watchers that could wake somebody: descriptors, signals */

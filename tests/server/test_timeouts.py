@@ -103,6 +103,13 @@ class Requests(cress.ServerTest):
         self.assertIn(b"drop 0\n", received)
         self.assertFalse(received.endswith(b"0\r\n\r\n"), received)
 
+    def test_endless_answer_to_head_starves_nobody(self):
+        server = self.serve(HANDLERS, "--request-timeout", "2")
+        client = self.connect(server)
+        client.send(cress.request("/flood", "HEAD"))
+        self.assertEqual(server.ask().status, 200)
+        server.await_log("flood ended by ETIMEDOUT")
+
     def test_quick_ones_are_not_touched(self):
         server = self.serve(HANDLERS, "--request-timeout", "2")
         client = self.connect(server)
