@@ -355,8 +355,11 @@ int cress_killall(cress_greenlet *const gs[], size_t count, cress_seconds timeou
 
 int cress_link(cress_greenlet *g, cress_link_fn *fn, void *arg)
 {
+    if (g->hub != hub_current) {
+        errno = EPERM;
+        return -1;
+    }
     struct link *link = malloc(sizeof *link), **last = &g->links;
-
     if (!link)
         return -1;
     *link = (struct link){

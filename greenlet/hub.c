@@ -133,22 +133,29 @@ static cress_greenlet *next_greenlet(struct hub *hub)
 
 static void greenlet_entry(transfer_t transfer);
 
-/* Gives g a stack to begin on. Without one it has to wait for somebody else's, and
- * fails if there is nobody. */
+/* Gives g a stack to begin on; without one it waits for somebody else's. */
 static bool give_stack(struct hub *hub, cress_greenlet *g)
 {
     g->stack = stack_take(&hub->stacks);
     if (!g->stack) {
-        if (hub->stacks.count > 0) {
-            append(hub, &g->task);
-        } else {
-            g->error = ENOMEM;
-            greenlet_end(g, NULL);
-        }
+        g->task.next = NULL;
+        *hub->starved_last = &g->task;
+        hub->starved_last = &g->task.next;
         return false;
     }
     context_make(&g->context, &g->stack->extent, greenlet_entry);
     return true;
+}
+
+/* A stack is about to be free: the oldest that waits for one is ready again. */
+static void feed_starved(struct hub *hub)
+{
+    struct task *task = hub->starved_first;
+
+    hub->starved_first = task->next;
+    if (!hub->starved_first)
+        hub->starved_last = &hub->starved_first;
+    append(hub, task);
 }
 
 /* The context to go to for `next`, which becomes the running one. */
@@ -184,6 +191,8 @@ static void greenlet_entry(transfer_t transfer)
         cress_greenlet *self = hub->current;
         struct stack *stack = self->stack;
         greenlet_run(self);
+        if (hub->starved_first)
+            feed_starved(hub);
         cress_greenlet *next = next_greenlet(hub);
         if (!next || next->stack) {
             stack_give(&hub->stacks, stack);
@@ -545,6 +554,7 @@ static int start(struct hub *hub, const cress_hub_options *options)
     ev_timer_init(&hub->timer, on_timer, 0, 0);
     hub->timer_deadline = CRESS_FOREVER;
     hub->ready_last = &hub->ready_first;
+    hub->starved_last = &hub->starved_first;
     hub->virtual_clock = clock_is_virtual(options);
     hub->now = hub->virtual_clock ? 0 : clock_now();
     hub->polled_at = hub->trimmed_at = hub->now;

@@ -95,6 +95,7 @@ struct hub {
     struct context context; /* the thread's own stack, where the loop runs */
     cress_greenlet *current;
     struct task *ready_first, **ready_last;
+    struct task *starved_first, **starved_last; /* greenlets for which there was no stack */
     struct task *batch_last; /* the last that was ready after the last look at the world */
     cress_seconds now;
     unsigned budget; /* switches until the hub looks at the clock and the descriptors */

@@ -45,7 +45,10 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
     struct signal_watch *watch = (struct signal_watch *)signal;
 
     (void)loop, (void)revents;
-    cress_release(cress_spawn(watch->fn, watch->arg));
+    cress_greenlet *g = cress_spawn(watch->fn, watch->arg);
+    if (!g && errno != ECANCELED)
+        perror("cress: a signal is lost");
+    cress_release(g);
 }
 
 static struct signal_watch **find(struct hub *hub, int signum)

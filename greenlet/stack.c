@@ -246,9 +246,11 @@ static void hand_on(int signum, siginfo_t *info, void *context)
 
     if (previous->sa_flags & SA_SIGINFO)
         previous->sa_sigaction(signum, info, context);
-    else if (previous->sa_handler == SIG_DFL || previous->sa_handler == SIG_IGN)
+    else if (previous->sa_handler == SIG_DFL || previous->sa_handler == SIG_IGN) {
         signal(signum, SIG_DFL);
-    else
+        if (info->si_code <= 0) /* sent by somebody: no instruction will fault again */
+            raise(signum);
+    } else
         previous->sa_handler(signum);
 }
 

@@ -237,8 +237,10 @@ const char *cress_http1_finish(cress_http1 *h, int result, int error)
     cress_timeout shield;
 
     assert(x && x->phase == PHASE_REQUEST);
-    if (is_shielded)
+    if (is_shielded) {
+        h->closing = true; /* this greenlet can wait for no other request */
         cress_timeout_start_shielded(&shield, config_write_timeout(h->config));
+    }
     const char *wrong = finish_response(x, result, error);
     environ_run_deferred(&x->env);
     if (!h->gone)
@@ -288,10 +290,14 @@ int cress_http1_pull(cress_http1 *h)
 {
     struct http_exchange *x = h->exchange;
 
-    if (!x || x->phase != PHASE_REQUEST || x->eof || x->input.busy)
+    if (!x || x->phase != PHASE_REQUEST)
         return 0;
+    if (x->input.busy)
+        return 1; /* its reader was woken and is about to run */
     if (h->gone)
         return leave(x);
+    if (x->eof)
+        return 0;
     size_t room = exchange_body_room(x);
     if (room == 0)
         return 0;
@@ -302,6 +308,8 @@ int cress_http1_pull(cress_http1 *h)
     }
     if (got < 0 && !exchange_is_peer_error(errno))
         return 1;
+    if (got == 0 && x->busy)
+        return 0; /* a write finds out by itself whether anybody reads it */
     x->eof = true;
     return got == 0 && h->config->allow_half_close ? 0 : leave(x);
 }

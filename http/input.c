@@ -85,7 +85,7 @@ static ssize_t read_waiting(struct http_exchange *x, void *buf, size_t len)
  * read ahead: 1 if there are bytes now. */
 static int flush_first(struct http_exchange *x)
 {
-    if (output_flush(x) < 0)
+    if (!x->busy && output_flush(x) < 0)
         return -1;
     if (x->pos < x->fill)
         return 1;
@@ -262,6 +262,7 @@ ssize_t cress_input_readline(cress_environ *env, char *buf, size_t len)
 
     if (cress_check() < 0)
         return -1;
+    cress_take_turns();
     if (len < 2) {
         errno = EINVAL;
         return -1;

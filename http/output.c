@@ -11,7 +11,7 @@
 
 enum {
     SLICE = 16 << 10,
-    FILE_SLICE = 256 << 10,
+    FILE_SLICE = 64 << 10,
     FILE_COPY = 8 << 10, /* smaller pieces of a file are collected */
 };
 
@@ -172,10 +172,9 @@ static char *take_block(struct http_exchange *x)
 
 char *output_begin(struct http_exchange *x, size_t room)
 {
-    if (x->out && OUTPUT_SIZE - x->out_end >= room)
-        return x->out + x->out_end;
-    if (output_flush(x) < 0)
-        return NULL;
+    while (x->out && OUTPUT_SIZE - x->out_end < room)
+        if (output_flush(x) < 0) /* meanwhile another greenlet may have written */
+            return NULL;
     return x->out || take_block(x) ? x->out + x->out_end : NULL;
 }
 

@@ -566,7 +566,7 @@ int cress_respond(cress_response *res, int status, const char *type, const void 
 /* The client gets what was collected and sees that it is not all. */
 static void cut(struct http_exchange *x)
 {
-    output_flush(x);
+    output_push(x); /* not output_flush: who does not read is not waited for */
     x->res.cut = x->broken = true;
     x->http->closing = true;
 }

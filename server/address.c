@@ -24,6 +24,7 @@
 #define PORT_MAX_BYTES 8
 /* Seconds that the kernel keeps a new connection back that has sent nothing yet. */
 #define DEFER_SECONDS 1
+#define NOTSENT_BYTES (128 << 10)
 
 /* ---- text to address ---------------------------------------------------------------- */
 
@@ -250,7 +251,8 @@ static int set_int(int fd, int level, int name, int value)
     return setsockopt(fd, level, name, &value, sizeof value);
 }
 
-/* Accepted sockets inherit TCP_NODELAY. */
+/* Accepted sockets inherit these. TCP_NOTSENT_LOWAT keeps little in the kernel that has not
+ * been sent: a slow reader costs less, and its progress is seen in small steps. */
 static int set_options(int fd, int family)
 {
     if (family == AF_UNIX)
@@ -258,7 +260,8 @@ static int set_options(int fd, int family)
     if (family == AF_INET6 && set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) < 0)
         return -1;
     if (set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0 ||
-        set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1) < 0)
+        set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1) < 0 ||
+        set_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_BYTES) < 0)
         return -1;
     return set_int(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, DEFER_SECONDS);
 }
@@ -287,4 +290,13 @@ int address_of_socket(int fd, address *ret_address)
         return -1;
     *ret_address = a;
     return 0;
+}
+
+void address_close_listener(int fd)
+{
+    address a;
+
+    if (address_of_socket(fd, &a) == 0 && a.storage.ss_family == AF_UNIX && *unix_path(&a))
+        unlink(unix_path(&a));
+    close(fd);
 }

@@ -25,6 +25,8 @@ void address_split(const address *a, char *host, size_t host_size, char *port, s
 /* A listening socket: non-blocking, close-on-exec, SO_REUSEADDR, TCP_NODELAY and
  * TCP_DEFER_ACCEPT for TCP; a stale unix socket file that nobody answers on is replaced. -1: errno. */
 int address_listen(const address *a, int backlog);
+/* Closes a listening socket; a unix socket's file goes with it. */
+void address_close_listener(int fd);
 /* What fd is bound to: with the port that the kernel chose for port 0. -1: errno. */
 int address_of_socket(int fd, address *ret_address);
 

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 enum connection_state {
+    CONNECTION_NEW,     /* has not run yet */
     CONNECTION_RESTS,   /* or was woken and is about to run */
     CONNECTION_BUSY,    /* runs, or waits for the server's own reasons */
     CONNECTION_HANDLES, /* the application has it */
@@ -38,7 +39,6 @@ struct connection {
     struct expiry_node expiry;
     uint8_t state; /* enum connection_state */
     bool late;     /* the list that it was in has let it expire */
-    bool deaf;     /* the client left or sent all that fits: nothing more is read ahead */
     cress_http1_peer peer;
     char address[INET6_ADDRSTRLEN], port[6];
 };
@@ -120,17 +120,10 @@ static void before_wait(void *arg)
     if (conn->state != CONNECTION_HANDLES)
         return;
     cress_http1_push(&conn->http);
-    if (!conn->deaf)
-        cress_watch_start(&conn->socket.watch);
+    cress_watch_start(&conn->socket.watch); /* there may be room again */
 }
 
 static const cress_greenlet_hooks hooks = { .describe = describe, .before_wait = before_wait };
-
-static void stop_listening(struct connection *conn)
-{
-    conn->deaf = true;
-    cress_watch_stop(&conn->socket.watch);
-}
 
 /* The client has sent something, or left, while the greenlet is not waiting for it. */
 static void on_idle(cress_watch *watch)
@@ -138,7 +131,7 @@ static void on_idle(cress_watch *watch)
     struct connection *conn =
         (struct connection *)(void *)((char *)watch - offsetof(struct connection, socket.watch));
 
-    if (conn->state == CONNECTION_RESTS)
+    if (conn->state <= CONNECTION_RESTS)
         return; /* it was woken for this and has not run yet */
     if (conn->state == CONNECTION_BUSY) {
         cress_watch_stop(watch);
@@ -146,7 +139,7 @@ static void on_idle(cress_watch *watch)
     }
     int more = cress_http1_pull(&conn->http);
     if (more <= 0)
-        stop_listening(conn);
+        cress_watch_stop(watch); /* until the handler waits again */
     if (more < 0 && cress_http1_cancels(&conn->http))
         cress_cancel(conn->greenlet);
 }
@@ -184,7 +177,7 @@ static void handle(struct connection *conn)
     cress_timeout_start(&limit, worker->config->request_timeout);
     conn->http.limit = &limit;
     conn->state = CONNECTION_HANDLES;
-    conn->deaf = false;
+    conn->http.closing |= worker->draining;
     int admitted = admission_enter(&worker->admission);
     int result = admitted < 0 ? -1 : call_application(conn);
     int error = errno;
@@ -273,8 +266,8 @@ static void *run(void *arg)
             conn->late = false;
             handle(conn);
             if (conn->worker->draining)
-                conn->http.closing = true;
-            cress_take_turns(); /* a client that never stops sending is one of many */
+                conn->http.closing = true; /* a drain began while the answer was on its way */
+            cress_take_turns();            /* a client that never stops sending is one of many */
             break;
         case CRESS_HTTP1_WAIT:
             if (await_request(conn))
@@ -326,12 +319,18 @@ void connection_expire(struct expiry_node *node)
 
 void connection_rouse_all(struct worker *worker)
 {
-    for (struct connection *conn = worker->connections; conn; conn = conn->next)
+    for (struct connection *conn = worker->connections; conn; conn = conn->next) {
+        conn->http.closing |= conn->state == CONNECTION_HANDLES; /* its answer says so */
         cress_rouse(conn->greenlet);
+    }
 }
 
 void connection_cancel_all(struct worker *worker)
 {
-    for (struct connection *conn = worker->connections; conn; conn = conn->next)
-        cress_cancel(conn->greenlet);
+    for (struct connection *conn = worker->connections; conn; conn = conn->next) {
+        if (conn->state == CONNECTION_NEW)
+            conn->http.closing = true; /* cancelled, it would never run, nor clean up */
+        else
+            cress_cancel(conn->greenlet);
+    }
 }

@@ -34,8 +34,10 @@ static int await_close(struct worker *worker, cress_seconds timeout)
 /* [waits] The kernel is out of descriptors or memory: what is open has to close first. */
 static int pause_accepting(struct worker *worker, int error)
 {
-    cress_log(CRESS_LOG_WARNING, "accepting pauses with %zu connections open: %s", worker->open,
-              strerror(error));
+    if (cress_now() - worker->paused_at > PAUSE_MAX)
+        cress_log(CRESS_LOG_WARNING, "accepting pauses with %zu connections open: %s", worker->open,
+                  strerror(error));
+    worker->paused_at = cress_now();
     return await_close(worker, PAUSE_MAX);
 }
 
@@ -104,5 +106,5 @@ void listener_stop(struct listener *l)
     l->acceptor = NULL;
     int fd = cress_watch_fd(&l->watch);
     cress_watch_finish(&l->watch);
-    cress_close(fd);
+    address_close_listener(fd);
 }

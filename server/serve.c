@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 struct listeners {
@@ -52,20 +51,10 @@ static int open_listeners(const cress_config *config, struct listeners *listener
     return status;
 }
 
-/* A unix socket's file goes with its server. */
-static void remove_socket_files(const struct listeners *listeners)
-{
-    for (size_t i = 0; i < listeners->open; i++) {
-        const struct sockaddr_un *un = (const void *)&listeners->addresses[i].storage;
-        if (un->sun_family == AF_UNIX)
-            unlink(un->sun_path);
-    }
-}
-
 static void close_listeners(const struct listeners *listeners)
 {
     for (size_t i = 0; i < listeners->open; i++)
-        close(listeners->fds[i]);
+        address_close_listener(listeners->fds[i]);
 }
 
 /* ---- the process --------------------------------------------------------------------- */
@@ -80,6 +69,20 @@ static int write_pidfile(const char *path)
         return CRESS_EXIT_OK;
     log_complain("%s: %s", path, strerror(errno));
     return CRESS_EXIT_LOG;
+}
+
+/* Unless a successor has written its own meanwhile. */
+static void remove_pidfile(const char *path)
+{
+    FILE *file = path ? fopen(path, "re") : NULL;
+    long pid = 0;
+
+    if (!file)
+        return;
+    bool is_ours = fscanf(file, "%ld", &pid) == 1 && pid == (long)getpid();
+    fclose(file);
+    if (is_ours)
+        unlink(path);
 }
 
 static int open_log(const cress_config *config)
@@ -101,8 +104,7 @@ static int serve_on(const cress_config *config, const struct listeners *listener
     }
     cress_log(CRESS_LOG_INFO, "Starting cress %s", CRESS_VERSION);
     status = worker_run(config, listeners->fds, listeners->count);
-    if (config->pidfile)
-        unlink(config->pidfile);
+    remove_pidfile(config->pidfile);
     return status;
 }
 
@@ -117,7 +119,6 @@ static int listen_and_serve(const cress_config *config)
         status = serve_on(config, &listeners);
     else
         close_listeners(&listeners);
-    remove_socket_files(&listeners);
     free(listeners.addresses);
     free(listeners.fds);
     return status;

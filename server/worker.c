@@ -75,6 +75,32 @@ static int catch_signals(struct worker *worker)
 
 /* ---- starting --------------------------------------------------------------------- */
 
+static void *run_factory(void *arg)
+{
+    struct worker *worker = arg;
+    bool made = worker->config->factory(&worker->application) == 0 && worker->application.app;
+
+    worker->factory_error = made ? 0 : errno ? errno : EINVAL;
+    return NULL;
+}
+
+/* [waits] In a greenlet of its own: a signal ends one that waits for something. */
+static bool run_factory_until_stop(struct worker *worker)
+{
+    cress_greenlet *g = cress_spawn(run_factory, worker);
+
+    if (!g) {
+        worker->factory_error = errno;
+        return false;
+    }
+    worker->factory_error = ECANCELED;
+    cress_waitable *objects[] = { cress_greenlet_waitable(g), &worker->stop.waitable };
+    if (cress_wait_any(objects, 2, CRESS_FOREVER) != 0)
+        cress_kill(g, CRESS_FOREVER);
+    cress_release(g);
+    return worker->factory_error == 0;
+}
+
 static int make_application(struct worker *worker)
 {
     const cress_config *config = worker->config;
@@ -82,9 +108,10 @@ static int make_application(struct worker *worker)
     worker->application = (cress_application){ .app = config->app, .self = config->self };
     if (!config->factory)
         return CRESS_EXIT_OK;
-    if (config->factory(&worker->application) == 0 && worker->application.app)
+    if (run_factory_until_stop(worker) || cress_event_is_set(&worker->stop))
         return CRESS_EXIT_OK;
-    cress_log(CRESS_LOG_CRITICAL, "%s could not be made: %s", config->app_name, strerror(errno));
+    cress_log(CRESS_LOG_CRITICAL, "%s could not be made: %s", config->app_name,
+              strerror(worker->factory_error));
     return CRESS_EXIT_FACTORY;
 }
 
@@ -127,7 +154,7 @@ static void announce(const struct listener *l)
 static void close_from(const struct start *start, size_t first)
 {
     for (size_t i = first; i < start->count; i++)
-        close(start->fds[i]);
+        address_close_listener(start->fds[i]);
 }
 
 static int start_listeners(struct worker *worker, const struct start *start)
@@ -155,8 +182,6 @@ static void stop_listeners(struct worker *worker)
 {
     for (size_t i = 0; i < worker->listener_count; i++)
         listener_stop(&worker->listeners[i]);
-    free(worker->listeners);
-    worker->listeners = NULL;
 }
 
 /* [waits] Until no connection is left: false, if some still are after span seconds or a
@@ -195,9 +220,10 @@ static void close_all(struct worker *worker)
 {
     expiry_stop(&worker->idle);
     expiry_stop(&worker->heads);
-    if (worker->application.finish)
+    if (worker->application.finish && worker->factory_error == 0)
         worker->application.finish(worker->application.self);
     access_log_close(worker->access_log);
+    worker->access_log = NULL; /* a connection that has not ended in time looks there */
 }
 
 /* ---- the whole ------------------------------------------------------------------------ */
@@ -257,7 +283,9 @@ int worker_run(const cress_config *config, const int fds[], size_t count)
     cress_hub_options options = { .stack_size = config->stack_size };
 
     configure_http(&worker);
-    if (cress_run_with(&options, serve, &start) < 0) {
+    int result = cress_run_with(&options, serve, &start);
+    free(worker.listeners); /* connections name them to the end */
+    if (result < 0) {
         cress_log(CRESS_LOG_CRITICAL, "the worker failed: %s", strerror(errno));
         return CRESS_EXIT_FAILURE;
     }

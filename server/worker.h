@@ -34,6 +34,8 @@ struct worker {
     struct admission admission;
     access_log *access_log;
 
+    int factory_error;
+    cress_seconds paused_at; /* accepting, for want of descriptors: said once */
     bool draining;
     cress_event stop; /* a signal came */
     bool quick;       /* and wants it at once */

@@ -66,7 +66,7 @@ CRESS_API cress_waitable *cress_greenlet_waitable(cress_greenlet *g);
 
 /* When g ends, or at once if it has, fn(g, arg) is appended to the ready queue
  * and runs in the hub: it must not wait. Links run in the order in which they
- * were made. -1: ENOMEM. gevent: Greenlet.link. */
+ * were made. -1: ENOMEM; EPERM: its hub has ended. gevent: Greenlet.link. */
 typedef void cress_link_fn(cress_greenlet *g, void *arg);
 CRESS_API int cress_link(cress_greenlet *g, cress_link_fn *fn, void *arg);
 /* Takes back the first link made with this pair, if it has not run. */

@@ -26,7 +26,8 @@ typedef struct cress_header {
  * (ETIMEDOUT and ECANCELED 503, or 408 when the body was too slow; EMSGSIZE 413, EBADMSG
  * 400, else 500), or, if bytes are out already, drops the connection so that the client
  * sees a truncated message. The same when it returns 0 after a write that failed and
- * was not followed by one that succeeded. */
+ * was not followed by one that succeeded. env and res end with its return: greenlets
+ * of its own that use them must have ended by then. */
 typedef int cress_app(cress_environ *env, cress_response *res, void *self);
 
 /* May be repeated, the last one counting, until the first body byte (then

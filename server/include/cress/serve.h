@@ -13,7 +13,7 @@
 #include <cress/response.h>
 
 /* What a factory hands over: the application, what it is called with, and what
- * ends it when the worker stops (may be NULL; runs in the hub's last greenlet). */
+ * ends it when the worker stops (may be NULL; runs when no connection is left). */
 typedef struct cress_application {
     cress_app *app;
     void *self;
