@@ -160,7 +160,9 @@ void signal_forget_all(struct hub *hub);
 void io_forget_all(struct hub *hub);
 /* local.c: finishes the running greenlet's values. */
 void local_finish_all(cress_greenlet *g);
-/* hub.c: what every greenlet waits on, a line each. */
+/* The earliest of a deadline and the limits that g sees. */
+cress_seconds hub_limit(const cress_greenlet *g, cress_seconds deadline);
+/* report.c: what every greenlet waits on, a line each. */
 void hub_report(struct hub *hub, FILE *out);
 /* watch.c */
 void watch_rest(cress_greenlet *g);
