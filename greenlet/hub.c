@@ -623,15 +623,11 @@ int cress_run_with(const cress_hub_options *options, cress_fn *fn, void *arg)
     if (start(&hub, options) == 0) {
         hub_current = &hub;
         result = run_first(&hub, fn, arg);
-        int saved = errno;
-        finish(&hub);
-        hub_current = NULL;
-        errno = saved;
-    } else {
-        int saved = errno;
-        finish(&hub);
-        errno = saved;
     }
+    int saved = errno;
+    finish(&hub);
+    hub_current = NULL;
+    errno = saved;
     return result;
 }
 
