@@ -60,7 +60,7 @@ cc -Wall -Wextra -Werror "$here/app.c" -o "$work/app" $(pkg-config --cflags --li
 needed "$work/app" | grep -qx 'libcress\.so\.0' || fail "not linked to libcress.so.0"
 answers 'hello, world' "$work/app"
 
-cmake -S "$here/consumer" -B "$work/consumer" -DCMAKE_PREFIX_PATH="$prefix" >/dev/null
+cmake -G Ninja -S "$here/consumer" -B "$work/consumer" -DCMAKE_PREFIX_PATH="$prefix" >/dev/null
 cmake --build "$work/consumer" >/dev/null
 answers 'hello, world' "$work/consumer/app_shared"
 
