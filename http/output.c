@@ -6,6 +6,7 @@
  */
 #include "output.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <unistd.h>
 
@@ -172,6 +173,7 @@ static char *take_block(struct http_exchange *x)
 
 char *output_begin(struct http_exchange *x, size_t room)
 {
+    assert(room <= OUTPUT_SIZE);
     while (x->out && OUTPUT_SIZE - x->out_end < room)
         if (output_flush(x) < 0) /* meanwhile another greenlet may have written */
             return NULL;

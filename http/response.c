@@ -25,13 +25,17 @@
 #include <sys/stat.h>
 
 enum {
-    MAX_FIELDS = 12 << 10, /* bytes of the app's fields */
+    MAX_FIELDS = 11 << 10, /* bytes of the app's fields */
+    MAX_SOFTWARE = 256,    /* and of Server */
     HEAD_ROOM = 512,       /* what we add: status line, Date, Server, framing */
     COPY_BELOW = 4 << 10,  /* larger pieces are sent without copying */
     CHUNK_ROOM = 24,       /* around a chunk: its size in hexadecimal, three line ends */
 };
 
 #define SERVER "cress/" CRESS_VERSION
+
+_Static_assert(MAX_FIELDS + MAX_SOFTWARE + HEAD_ROOM + COPY_BELOW <= BLOCK_OUTPUT_SIZE,
+               "a head and a small body fit into a block");
 
 static int misuse(int error)
 {
@@ -180,7 +184,8 @@ static char *put_server(char *to, const char *software)
         return TEXT_PUT(to, "Server: " SERVER "\r\n");
     if (!*software)
         return to;
-    return put_field(to, CRESS_STR("Server"), str(software));
+    return put_field(to, CRESS_STR("Server"),
+                     (cress_str){ software, strnlen(software, MAX_SOFTWARE) });
 }
 
 static char *put_date(char *to)
@@ -220,7 +225,7 @@ static size_t head_size(const struct http_exchange *x, const cress_response *res
 {
     const char *software = x->http->config->server_software;
 
-    return HEAD_ROOM + res->fields_len + (software ? strlen(software) : 0);
+    return HEAD_ROOM + res->fields_len + (software ? strnlen(software, MAX_SOFTWARE) : 0);
 }
 
 static void decide_framing(struct http_exchange *x, cress_response *res, bool is_whole)
@@ -544,7 +549,9 @@ static int respond(cress_response *res, int status, cress_str type, const void *
 
     if (check_startable(res, status) < 0)
         return -1;
-    if (type.len > MAX_FIELDS || !text_is_value(type.data, type.len))
+    if (type.len > MAX_FIELDS)
+        return misuse(EMSGSIZE);
+    if (!text_is_value(type.data, type.len))
         return misuse(EINVAL);
     restart(res, status);
     if (check_writable(res, len) < 0)

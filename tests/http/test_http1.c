@@ -505,6 +505,34 @@ static void test_leaving_is_seen_by_a_push(void)
     wire_finish(&w);
 }
 
+static int answer_much(cress_environ *env, cress_response *res, void *self)
+{
+    static const char body[100000];
+
+    (void)env, (void)self;
+    return cress_respond(res, 200, NULL, body, sizeof body);
+}
+
+/* It may have half-closed: a write finds out by itself whether anybody reads it. */
+static void test_an_end_while_a_write_waits(void)
+{
+    struct wire w;
+
+    wire_init(&w, answer_much, NULL);
+    memory_stream_set_room(&w.stream, 1000);
+    wire_start(&w);
+    wire_send(&w, GET);
+    memory_stream_end(&w.stream);
+    assert_int_equal(wire_pull(&w), 0);
+    wire_settle();
+    assert_false(w.http.gone);
+    memory_stream_set_room(&w.stream, SIZE_MAX);
+    wire_settle();
+    assert_true(w.stream.out_len > 100000);
+    assert_true(w.is_closed);
+    wire_finish(&w);
+}
+
 /* ---- reading ahead ----------------------------------------------------------------------------------------- */
 
 static int short_wait(cress_environ *env, cress_response *res, void *self)
@@ -626,6 +654,63 @@ static void test_a_killed_handler_is_answered_for(void)
     wire_finish(&w);
 }
 
+static int read_body(cress_environ *env, cress_response *res, void *self)
+{
+    cress_str body;
+
+    (void)self;
+    if (cress_input_read_all(env, SIZE_MAX, &body) < 0)
+        return -1;
+    return cress_respond(res, 204, NULL, NULL, 0);
+}
+
+/* Nobody waits for the rest of its body. */
+static void test_a_handler_killed_in_its_body(void)
+{
+    struct wire w;
+
+    wire_init(&w, read_body, NULL);
+    wire_start(&w);
+    wire_send(&w, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300\r\n\r\nabc");
+    cress_cancel(w.greenlet);
+    wire_settle();
+    assert_int_equal(strncmp(w.stream.out, "HTTP/1.1 503 ", 13), 0);
+    assert_true(w.is_closed);
+    wire_finish(&w);
+}
+
+static int write_without_end(cress_environ *env, cress_response *res, void *self)
+{
+    char line[100] = "";
+
+    (void)env, (void)self;
+    if (cress_start_response(res, 200, NULL) < 0)
+        return -1;
+    while (cress_response_write(res, line, sizeof line) == 0)
+        continue;
+    trace("%s", strerror(errno));
+    return -1;
+}
+
+/* Nor for a client that does not read, once its time is over. */
+static void test_a_late_handler_whose_client_does_not_read(void)
+{
+    struct wire w;
+
+    wire_init(&w, write_without_end, NULL);
+    w.request_timeout = 10;
+    w.config.write_timeout = 600;
+    memory_stream_set_room(&w.stream, 1000);
+    wire_start(&w);
+    wire_send(&w, GET);
+    cress_sleep(9);
+    assert_false(w.is_closed);
+    cress_sleep(2);
+    assert_trace("Connection timed out\n");
+    assert_true(w.is_closed);
+    wire_finish(&w);
+}
+
 /* ---- for logs and reports ----------------------------------------------------------------------------------------- */
 
 static int describe_self(cress_environ *env, cress_response *res, void *self)
@@ -738,11 +823,14 @@ int main(void)
         HUB_TEST(test_a_half_closed_client),
         HUB_TEST(test_waiting_for_the_clients_leaving),
         HUB_TEST(test_leaving_is_seen_by_a_push),
+        HUB_TEST(test_an_end_while_a_write_waits),
         HUB_TEST(test_pipelined_requests_are_taken_in_meanwhile),
         HUB_TEST(test_a_body_is_taken_in_meanwhile),
         HUB_TEST(test_a_late_handler_is_answered_for),
         HUB_TEST(test_a_late_handler_that_says_all_is_well),
         HUB_TEST(test_a_killed_handler_is_answered_for),
+        HUB_TEST(test_a_handler_killed_in_its_body),
+        HUB_TEST(test_a_late_handler_whose_client_does_not_read),
         HUB_TEST(test_names),
         HUB_TEST(test_log),
         HUB_TEST(test_serve),

@@ -243,6 +243,39 @@ static void test_long_lines_come_in_pieces(void)
     wire_finish(&w);
 }
 
+static void *note_run(void *arg)
+{
+    *(bool *)arg = true;
+    return NULL;
+}
+
+static int count_lines(cress_environ *env, cress_response *res, void *self)
+{
+    unsigned *count = self;
+    bool has_run = false;
+    char line[8];
+
+    spawn(note_run, &has_run);
+    while (!has_run && cress_input_readline(env, line, sizeof line) > 0)
+        ++*count;
+    return answer(res);
+}
+
+/* They are all there: no read waits. */
+static void test_many_lines_starve_nobody(void)
+{
+    unsigned count = 0;
+    struct wire w;
+
+    wire_init(&w, count_lines, &count);
+    memory_stream_send_text(&w.stream, POST("Content-Length: 20000\r\n", ""));
+    for (int i = 0; i < 10000; i++)
+        memory_stream_send_text(&w.stream, "x\n");
+    wire_start(&w);
+    assert_true(count > 0 && count < 10000);
+    wire_finish(&w);
+}
+
 /* ---- all at once ----------------------------------------------------------------------------------- */
 
 static int trace_all(cress_environ *env, cress_response *res, void *self)
@@ -695,6 +728,49 @@ static void test_one_greenlet_at_a_time(void)
     wire_finish(&w);
 }
 
+static void *read_meanwhile(void *arg)
+{
+    char buf[10];
+    ssize_t got;
+
+    while ((got = cress_input_read(arg, buf, sizeof buf)) > 0)
+        trace("[%.*s]", (int)got, buf);
+    trace("read: %s", got < 0 ? strerror(errno) : "all");
+    return NULL;
+}
+
+static int write_and_read(cress_environ *env, cress_response *res, void *self)
+{
+    static const char body[50000];
+    cress_greenlet *reader = cress_spawn(read_meanwhile, env);
+
+    (void)self;
+    assert_ok(cress_respond(res, 200, NULL, body, sizeof body));
+    trace("written");
+    assert_ok(cress_join(reader, CRESS_FOREVER));
+    cress_release(reader);
+    return 0;
+}
+
+static void test_one_reads_while_the_other_writes(void)
+{
+    struct wire w;
+
+    wire_init(&w, write_and_read, NULL);
+    memory_stream_set_room(&w.stream, 10);
+    wire_start(&w);
+    wire_send(&w, POST("Content-Length: 6\r\n", ""));
+    assert_trace("");
+    wire_send(&w, "abc");
+    assert_trace("[abc]\n");
+    memory_stream_set_room(&w.stream, SIZE_MAX);
+    wire_settle();
+    assert_trace("written\n");
+    wire_send(&w, "def");
+    assert_trace("[def]\nread: all\n");
+    wire_finish(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -706,6 +782,7 @@ int main(void)
         HUB_TEST(test_a_body_behind_a_head_that_fills_the_buffer),
         HUB_TEST(test_lines),
         HUB_TEST(test_long_lines_come_in_pieces),
+        HUB_TEST(test_many_lines_starve_nobody),
         HUB_TEST(test_read_all),
         HUB_TEST(test_read_all_beyond_its_limit),
         HUB_TEST(test_read_all_of_many_chunks),
@@ -725,6 +802,7 @@ int main(void)
         HUB_TEST(test_echo_as_it_comes),
         HUB_TEST(test_reading_ahead_while_output_waits),
         HUB_TEST(test_one_greenlet_at_a_time),
+        HUB_TEST(test_one_reads_while_the_other_writes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
