@@ -246,6 +246,7 @@ static const struct variable {
     { { "SERVER_SOFTWARE", 15 }, server_software },
     { { "GATEWAY_INTERFACE", 17 }, gateway_interface },
     { { "REMOTE_ADDR", 11 }, cress_remote_addr },
+    { { "REMOTE_HOST", 11 }, cress_remote_addr }, /* RFC 3875 4.1.9 */
     { { "REMOTE_PORT", 11 }, remote_port },
     { { "REQUEST_URI", 11 }, cress_target },
     { { "RAW_URI", 7 }, cress_target },

@@ -61,6 +61,7 @@ struct http_input {
     uint8_t kind;      /* enum http_body_kind */
     char last;         /* the byte of framing that was seen last */
     bool ended;
+    bool too_large;        /* chunked: a chunk goes beyond the limit */
     bool expects_continue; /* and was not told yet */
     bool busy;             /* a greenlet waits in a read */
 };

@@ -17,6 +17,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 
 void cress_http1_init(cress_http1 *h, cress_stream *stream, const cress_http1_config *config,
                       const cress_http1_peer *peer)
@@ -189,13 +190,25 @@ static int status_for(const struct http_exchange *x, int error)
     }
 }
 
+/* A failure that nobody else accounts for. */
+static const char *describe_failure(bool is_answered, int error)
+{
+    static _Thread_local char text[128];
+
+    snprintf(text, sizeof text, "failed%s: %s", is_answered ? "" : " after its response had begun",
+             error ? strerror(error) : "no reason given");
+    return text;
+}
+
+/* A limit that passed, a kill and a faulty body are not the app's doing. */
 static const char *fail_request(struct http_exchange *x, int error)
 {
-    bool is_answered = response_error(&x->res, status_for(x, error), CRESS_STR(""));
+    int status = status_for(x, error);
+    bool is_answered = response_error(&x->res, status, CRESS_STR(""));
 
-    if (is_answered || x->res.wrong)
+    if (x->res.wrong || status != 500)
         return x->res.wrong;
-    return "failed after its response had begun";
+    return describe_failure(is_answered, error);
 }
 
 /* Is the next request here, so that its answer may go out with this one? */
@@ -284,6 +297,16 @@ static int leave(struct http_exchange *x)
 {
     exchange_mark_gone(x);
     return -1;
+}
+
+bool cress_http1_leave(cress_http1 *h)
+{
+    struct http_exchange *x = h->exchange;
+
+    if (!x || x->phase != PHASE_REQUEST || x->input.busy || x->busy)
+        return false;
+    leave(x);
+    return true;
 }
 
 int cress_http1_pull(cress_http1 *h)

@@ -147,7 +147,7 @@ static int next_chunk(struct http_exchange *x)
         if (x->pos == x->fill && fill_buffer(x) < 0)
             return -1;
         if (parser_chunks(x) < 0)
-            return fail_for_good(x, EBADMSG);
+            return fail_for_good(x, errno);
     }
     if (input->span_len > config_body(x->http->config) - input->taken)
         return fail_for_good(x, EMSGSIZE);

@@ -611,6 +611,15 @@ static int on_chunk_extension(llhttp_t *parser, const char *at, size_t len)
     return input->extensions > MAX_EXTENSIONS ? HPE_USER : 0;
 }
 
+/* What a chunk says it will hold is refused before it comes. */
+static int on_chunk_header(llhttp_t *parser)
+{
+    struct http_exchange *x = exchange_of_parser(parser);
+
+    x->input.too_large = parser->content_length > config_body(x->http->config) - x->input.taken;
+    return x->input.too_large ? HPE_USER : 0;
+}
+
 static int on_chunks_complete(llhttp_t *parser)
 {
     exchange_of_parser(parser)->input.ended = true;
@@ -619,6 +628,7 @@ static int on_chunks_complete(llhttp_t *parser)
 
 /* Trailer fields are checked, bounded, and dropped. */
 static const llhttp_settings_t chunk_settings = {
+    .on_chunk_header = on_chunk_header,
     .on_body = on_chunk_body,
     .on_chunk_extension_name = on_chunk_extension,
     .on_chunk_extension_value = on_chunk_extension,
@@ -670,7 +680,7 @@ int parser_chunks(struct http_exchange *x)
 {
     while (!x->input.ended && !x->input.span_len && x->pos < x->fill)
         if (chunk_step(x) < 0) {
-            errno = EBADMSG;
+            errno = x->input.too_large ? EMSGSIZE : EBADMSG;
             return -1;
         }
     return 0;

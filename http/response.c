@@ -22,6 +22,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 
 enum {
@@ -73,7 +74,7 @@ static int reserve_fields(cress_response *res, size_t more)
     size_t wanted = res->fields_len + more, capacity = wanted < 512 ? wanted : wanted * 2;
 
     if (wanted > MAX_FIELDS)
-        return misuse(EMSGSIZE);
+        return misuse(E2BIG);
     if (wanted <= res->fields_capacity)
         return 0;
     char *fields = arena_alloc_text(&x->arena, capacity);
@@ -403,7 +404,6 @@ int cress_response_write(cress_response *res, const void *data, size_t len)
 
 int cress_response_printf(cress_response *res, const char *format, ...)
 {
-    struct http_exchange *x = exchange_of_response(res);
     char small[256], *text = small;
     va_list args, again;
 
@@ -411,7 +411,7 @@ int cress_response_printf(cress_response *res, const char *format, ...)
     va_copy(again, args);
     int len = vsnprintf(small, sizeof small, format, args);
     if (len >= (int)sizeof small) {
-        text = arena_alloc_text(&x->arena, (size_t)len + 1);
+        text = malloc((size_t)len + 1);
         if (text)
             vsnprintf(text, (size_t)len + 1, format, again);
     }
@@ -419,7 +419,11 @@ int cress_response_printf(cress_response *res, const char *format, ...)
     va_end(args);
     if (len < 0 || !text)
         return -1;
-    return cress_response_write(res, text, (size_t)len);
+    int result = cress_response_write(res, text, (size_t)len), error = errno;
+    if (text != small)
+        free(text);
+    errno = error;
+    return result;
 }
 
 static int flush(cress_response *res)
@@ -550,7 +554,7 @@ static int respond(cress_response *res, int status, cress_str type, const void *
     if (check_startable(res, status) < 0)
         return -1;
     if (type.len > MAX_FIELDS)
-        return misuse(EMSGSIZE);
+        return misuse(E2BIG);
     if (!text_is_value(type.data, type.len))
         return misuse(EINVAL);
     restart(res, status);
@@ -576,6 +580,7 @@ static void cut(struct http_exchange *x)
     output_push(x); /* not output_flush: who does not read is not waited for */
     x->res.cut = x->broken = true;
     x->http->closing = true;
+    x->http->reset = x->res.framing == FRAMING_CLOSE && x->res.committed;
 }
 
 /* Takes back a response that is still collected as a whole. */

@@ -8,6 +8,8 @@
  * read ahead up to a bound, and a client that leaves cancels the application's waits.
  * Output that was collected goes to the kernel whenever the greenlet parks.
  */
+#define _GNU_SOURCE /* POLLRDHUP */
+
 #include "worker.h"
 
 #include <cress/stream.h>
@@ -15,6 +17,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,6 +143,8 @@ static void on_idle(cress_watch *watch)
     int more = cress_http1_pull(&conn->http);
     if (more <= 0)
         cress_watch_stop(watch); /* until the handler waits again */
+    if (more == 0 && !conn->expiry.list)
+        expiry_add(&conn->worker->full, &conn->expiry);
     if (more < 0 && cress_http1_cancels(&conn->http))
         cress_cancel(conn->greenlet);
 }
@@ -160,12 +165,14 @@ static void write_logs(struct connection *conn, const char *misuse)
     struct worker *worker = conn->worker;
     cress_http1_log entry;
 
-    if (misuse)
-        cress_log(CRESS_LOG_ERROR, "%s: %s", worker->config->app_name, misuse);
-    if (!worker->access_log)
+    if (!misuse && !worker->access_log)
         return;
     cress_http1_get_log(&conn->http, &entry);
-    access_log_write(worker->access_log, conn->peer.remote_addr, &entry);
+    if (misuse)
+        cress_log(CRESS_LOG_ERROR, "%s: %s (%s %s)", worker->config->app_name, misuse,
+                  entry.method.data, entry.target.data);
+    if (worker->access_log)
+        access_log_write(worker->access_log, conn->peer.remote_addr, &entry);
 }
 
 /* [waits] The application's turn, under the request's limit. */
@@ -182,6 +189,7 @@ static void handle(struct connection *conn)
     int result = admitted < 0 ? -1 : call_application(conn);
     int error = errno;
     conn->state = CONNECTION_BUSY;
+    expiry_remove(&conn->expiry);
     cress_timeout_close(&limit);
     if (admitted == 0)
         admission_leave(&worker->admission);
@@ -218,6 +226,9 @@ static void close_connection(struct connection *conn)
     expiry_remove(&conn->expiry);
     if (conn->http.linger && !conn->http.gone && !worker->quick)
         linger(conn);
+    if (conn->http.reset)
+        setsockopt(cress_watch_fd(&conn->socket.watch), SOL_SOCKET, SO_LINGER,
+                   &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
     cress_http1_destroy(&conn->http);
     cress_stream_close(&conn->socket.stream);
     if (conn->previous)
@@ -315,6 +326,20 @@ void connection_expire(struct expiry_node *node)
 
     conn->late = true;
     cress_rouse(conn->greenlet);
+}
+
+/* Behind what is not read an end of input cannot be seen by reading. */
+void connection_probe(struct expiry_node *node)
+{
+    struct connection *conn =
+        (struct connection *)(void *)((char *)node - offsetof(struct connection, expiry));
+    short end = conn->worker->config->allow_half_close ? 0 : POLLRDHUP;
+    struct pollfd about = { .fd = cress_watch_fd(&conn->socket.watch), .events = end };
+
+    if (poll(&about, 1, 0) <= 0 || !cress_http1_leave(&conn->http))
+        expiry_add(&conn->worker->full, node);
+    else if (cress_http1_cancels(&conn->http))
+        cress_cancel(conn->greenlet);
 }
 
 void connection_rouse_all(struct worker *worker)

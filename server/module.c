@@ -176,6 +176,11 @@ int module_load(const char *text, cress_config *config)
         log_complain("cannot load \"%s\": out of memory", text);
         return CRESS_EXIT_MODULE;
     }
+    if (!*s.path) {
+        log_complain("\"%s\" names no module", text);
+        finish_spec(&s);
+        return CRESS_EXIT_MODULE;
+    }
     status = load(&s, config);
     if (status == CRESS_EXIT_OK) {
         free(kept_name);

@@ -1,6 +1,6 @@
 /* A worker's life: make the application, serve, drain, stop.
  *
- * SIGTERM drains: nothing new is accepted, connections without a request close at
+ * SIGTERM and SIGHUP drain: nothing new is accepted, connections without a request close at
  * once, requests in flight finish within graceful_timeout and are then cancelled, so that
  * their clean-up runs. SIGINT and SIGQUIT cancel at once. SIGUSR1 reopens the logs.
  * gunicorn's signals.
@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 static const cress_seconds CLEANUP_TIME = 5.0; /* for what was cancelled */
+static const cress_seconds PROBE_SPAN = 0.5;
 
 /* What it is started with, and how that went. */
 struct start {
@@ -35,7 +36,7 @@ static void *on_graceful(void *arg)
 {
     struct worker *worker = arg;
 
-    cress_log(CRESS_LOG_INFO, "Handling signal: term");
+    cress_log(CRESS_LOG_INFO, "Handling signal: term or hup");
     cress_event_set(&worker->stop);
     return NULL;
 }
@@ -62,9 +63,18 @@ static void *on_reopen(void *arg)
     return NULL;
 }
 
+/* Under nohup a hang-up stays ignored. */
+static bool heeds_hangup(void)
+{
+    struct sigaction now;
+
+    return sigaction(SIGHUP, NULL, &now) == 0 && now.sa_handler != SIG_IGN;
+}
+
 static int catch_signals(struct worker *worker)
 {
     if (cress_signal(SIGTERM, on_graceful, worker) < 0 ||
+        (heeds_hangup() && cress_signal(SIGHUP, on_graceful, worker) < 0) ||
         cress_signal(SIGINT, on_quick, worker) < 0 || cress_signal(SIGQUIT, on_quick, worker) < 0 ||
         cress_signal(SIGUSR1, on_reopen, worker) < 0) {
         cress_log(CRESS_LOG_CRITICAL, "signals can't be caught: %s", strerror(errno));
@@ -134,7 +144,8 @@ static int start_lists(struct worker *worker)
 
     admission_init(&worker->admission, config->concurrency, config->concurrency_backlog);
     if (expiry_start(&worker->idle, config->keep_alive, connection_expire) == 0 &&
-        expiry_start(&worker->heads, config->header_timeout, connection_expire) == 0)
+        expiry_start(&worker->heads, config->header_timeout, connection_expire) == 0 &&
+        expiry_start(&worker->full, PROBE_SPAN, connection_probe) == 0)
         return CRESS_EXIT_OK;
     cress_log(CRESS_LOG_CRITICAL, "%s", strerror(errno));
     return CRESS_EXIT_FAILURE;
@@ -220,6 +231,7 @@ static void close_all(struct worker *worker)
 {
     expiry_stop(&worker->idle);
     expiry_stop(&worker->heads);
+    expiry_stop(&worker->full);
     if (worker->application.finish && worker->factory_error == 0)
         worker->application.finish(worker->application.self);
     access_log_close(worker->access_log);

@@ -31,6 +31,7 @@ struct worker {
     cress_event closed;  /* one less */
     struct expiry idle;  /* between two requests */
     struct expiry heads; /* a request's head is awaited or on its way */
+    struct expiry full;  /* handlers whose client has sent more than is read ahead */
     struct admission admission;
     access_log *access_log;
 
@@ -58,5 +59,6 @@ void connection_rouse_all(struct worker *worker);
 void connection_cancel_all(struct worker *worker);
 /* For the expiry lists. */
 void connection_expire(struct expiry_node *node);
+void connection_probe(struct expiry_node *node);
 
 #endif

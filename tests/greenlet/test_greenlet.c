@@ -393,6 +393,26 @@ static void test_link_may_drop_the_last_reference(void)
     assert_trace("it at 0\nlink after\n");
 }
 
+static void *keep_one(void *arg)
+{
+    cress_greenlet **ret_kept = arg;
+
+    *ret_kept = cress_spawn(say, "it");
+    assert_ok(cress_join(*ret_kept, CRESS_FOREVER));
+    assert_trace("it at 0\n");
+    return NULL;
+}
+
+static void test_no_link_after_the_hub(void **state)
+{
+    cress_greenlet *kept;
+
+    (void)state;
+    assert_ok(run_virtual(keep_one, &kept));
+    assert_errno(EPERM, cress_link(kept, on_end, "never"));
+    cress_release(kept);
+}
+
 /* ---- names ---------------------------------------------------------------------------------------- */
 
 static void describe(void *arg, char *buf, size_t size)
@@ -525,6 +545,7 @@ int main(void)
         HUB_TEST(test_killed_joiner_leaves_the_joined),
         HUB_TEST(test_links_run_in_order),
         HUB_TEST(test_link_may_drop_the_last_reference),
+        cmocka_unit_test(test_no_link_after_the_hub),
         HUB_TEST(test_names),
         HUB_TEST(test_before_wait),
         HUB_TEST(test_ten_thousand),

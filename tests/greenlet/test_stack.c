@@ -2,6 +2,7 @@
 #include "hub_test.h"
 
 #include <cress/event.h>
+#include <cress/watch.h>
 
 #include <signal.h>
 #include <stdio.h>
@@ -17,6 +18,23 @@
 #endif
 
 static cress_hub_options options;
+
+/* ---- the kernel's answer ------------------------------------------------------------------ */
+
+static bool refuses_maps;
+static size_t refused;
+
+void *__real_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset);
+
+void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
+{
+    if (!refuses_maps)
+        return __real_mmap(addr, len, prot, flags, fd, offset);
+    refused++;
+    errno = ENOMEM;
+    return MAP_FAILED;
+}
 
 static int run(cress_fn *fn, void *arg)
 {
@@ -166,6 +184,31 @@ static void test_other_faults_are_handed_on(void **state)
     assert_int_equal(WEXITSTATUS(status), 42);
 }
 
+static void *send_segv(void *arg)
+{
+    kill(getpid(), SIGSEGV);
+    return arg;
+}
+
+/* No instruction faults again: the handler has to end the process itself. */
+static void test_a_sent_signal_ends_the_process(void **state)
+{
+    int status;
+    pid_t child = fork();
+
+    (void)state;
+    if (child == 0) {
+        setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+        signal(SIGSEGV, SIG_DFL);
+        options = (cress_hub_options){ 0 };
+        run(send_segv, NULL);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGSEGV);
+}
+
 /* ---- reuse ------------------------------------------------------------------------------------ */
 
 static void *touch(void *arg)
@@ -288,16 +331,100 @@ static void test_many_guarded_by_mprotect(void **state)
     assert_ok(run(park_many, &count));
 }
 
+/* ---- none left ---------------------------------------------------------------------------------- */
+
+enum { STARVED = 10 };
+
+static void *rest_once(void *arg)
+{
+    size_t *calls = arg;
+
+    return ++*calls <= STARVED ? cress_rest(NULL) : NULL;
+}
+
+static void spawn_all(cress_greenlet *gs[STARVED], cress_fn *fn, void *arg)
+{
+    for (size_t i = 0; i < STARVED; i++) {
+        gs[i] = cress_spawn(fn, arg);
+        assert_non_null(gs[i]);
+    }
+}
+
+static void join_all(cress_greenlet *gs[STARVED])
+{
+    assert_ok(cress_joinall(gs, STARVED, CRESS_FOREVER));
+    for (size_t i = 0; i < STARVED; i++)
+        cress_release(gs[i]);
+}
+
+/* All stacks but one are taken: what is spawned now competes for that. */
+static void take_all_but_one(void)
+{
+    cress_hub_stats stats;
+
+    for (;;) {
+        cress_get_hub_stats(&stats);
+        if (stats.stacks_cached == 1)
+            break;
+        spawn(wait_for_go, NULL);
+        assert_ok(cress_sleep(0));
+    }
+}
+
+static void *starve(void *arg)
+{
+    cress_greenlet *resting[STARVED], *new[STARVED];
+    size_t calls = 0;
+
+    go = (cress_event){ 0 };
+    gone = refused = 0;
+    spawn_all(resting, rest_once, &calls);
+    assert_ok(cress_sleep(0));
+    assert_int_equal(calls, STARVED);
+    take_all_but_one();
+    size_t parked = stacks_in_use() - 1;
+    spawn_all(new, wait_for_go, NULL);
+    refuses_maps = true;
+    assert_ok(cress_sleep(1)); /* the virtual clock advances when nothing is ready */
+    for (size_t i = 0; i < STARVED; i++)
+        cress_rouse(resting[i]);
+    cress_cancel(new[STARVED - 1]);
+    assert_ok(cress_sleep(1));
+    assert_int_equal(calls, STARVED);
+    assert_true(refused > STARVED);
+    cress_event_set(&go);
+    join_all(resting);
+    assert_true(cress_was_killed(new[STARVED - 1]));
+    join_all(new);
+    refuses_maps = false;
+    assert_int_equal(calls, 2 * STARVED);
+    assert_int_equal(gone, parked + STARVED - 1);
+    assert_int_equal(stacks_in_use(), 1);
+    return arg;
+}
+
+/* Greenlets for which there is no stack wait for one, and nothing is busy meanwhile. */
+static void test_without_stacks(void **state)
+{
+    (void)state;
+    options = (cress_hub_options){ .virtual_clock = true };
+    alarm(30); /* a hub that is busy would be for ever */
+    assert_ok(run(starve, NULL));
+    alarm(0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_other_faults_are_handed_on), /* before this process has had a hub */
+        cmocka_unit_test(test_a_sent_signal_ends_the_process),
         cmocka_unit_test(test_overflow_is_named),
         cmocka_unit_test(test_overflow_by_large_frames),
         cmocka_unit_test(test_size_is_as_asked),
         cmocka_unit_test(test_stacks_are_used_again),
         cmocka_unit_test(test_40000_parked),
         cmocka_unit_test(test_many_guarded_by_mprotect),
+        cmocka_unit_test(test_without_stacks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -143,7 +143,7 @@ static void ask_each(cress_environ *env)
 
     assert_int_equal(cress_environ_each(env, list, &count), 0);
     assert_trace("HTTP_HOST=a:8000\nHTTP_X_LIST=1, 2\nHTTP_ACCEPT=*/*\n");
-    assert_int_equal(count, 19 + 1 + 3); /* with CONTENT_TYPE, without CONTENT_LENGTH, HTTPS */
+    assert_int_equal(count, 20 + 1 + 3); /* with CONTENT_TYPE, without CONTENT_LENGTH, HTTPS */
     assert_int_equal(cress_environ_each(env, stop_at_path, NULL), 42);
 }
 

@@ -180,7 +180,7 @@ static int large_head(cress_environ *env, cress_response *res, void *self)
     assert_ok(cress_start_response(res, 200, NULL));
     while (cress_response_add_header(res, "X", value) == 0)
         added++;
-    assert_int_equal(errno, EMSGSIZE);
+    assert_int_equal(errno, E2BIG);
     assert_int_equal(added, 11);
     return 0;
 }
@@ -205,7 +205,7 @@ static int large_type(cress_environ *env, cress_response *res, void *self)
     (void)env, (void)self;
     memset(type, 't', sizeof type - 1);
     memset(body, 'b', sizeof body);
-    assert_errno(EMSGSIZE, cress_respond(res, 200, type, body, sizeof body));
+    assert_errno(E2BIG, cress_respond(res, 200, type, body, sizeof body));
     type[11 << 10] = '\0';
     return cress_respond(res, 200, type, body, sizeof body);
 }
@@ -411,7 +411,10 @@ static void check_cut(cress_app *app, const char *expected, const char *wrong)
     char *output = wire_output(&w);
     assert_string_equal(output, expected);
     free(output);
-    assert_string_equal(w.wrong, wrong);
+    if (wrong)
+        assert_string_equal(w.wrong, wrong);
+    else
+        assert_null(w.wrong);
     assert_true(w.is_closed);
     wire_finish(&w);
 }
@@ -485,7 +488,7 @@ static void test_failing_after_the_beginning(void)
                                            "\r\n500 Internal Server Error\n");
     check_cut(fail_late,
               DATED("200 OK") "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n",
-              "failed after its response had begun");
+              "failed after its response had begun: Input/output error");
 }
 
 static int ignore_a_failed_write(cress_environ *env, cress_response *res, void *self)
@@ -511,7 +514,7 @@ static void test_ignoring_a_failed_write(void)
 
     check_cut(ignore_a_failed_write,
               DATED("200 OK") "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
-              "failed after its response had begun");
+              NULL);                          /* a passed limit is no fault of the app's */
     wire_init(&w, ignore_a_failed_write, &w); /* unless the app goes on knowingly */
     wire_start(&w);
     wire_send(&w, GET);

@@ -68,6 +68,7 @@ static void start(struct server *s, cress_app *app, void *self)
     admission_init(&worker->admission, s->config.concurrency, s->config.concurrency_backlog);
     assert_int_equal(expiry_start(&worker->idle, s->config.keep_alive, connection_expire), 0);
     assert_int_equal(expiry_start(&worker->heads, s->config.header_timeout, connection_expire), 0);
+    assert_int_equal(expiry_start(&worker->full, 1, connection_probe), 0);
 
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     s->address =
@@ -89,6 +90,7 @@ static void stop(struct server *s)
     }
     expiry_stop(&s->worker.idle);
     expiry_stop(&s->worker.heads);
+    expiry_stop(&s->worker.full);
 }
 
 static int dial(const struct server *s)
@@ -239,10 +241,44 @@ static void *expire_idle(void *arg)
 
 static void test_an_idle_connection_expires(void **state)
 {
-    cress_hub_options options = { .virtual_clock = true };
-
     (void)state;
-    assert_int_equal(cress_run_with(&options, expire_idle, NULL), 0);
+    assert_int_equal(run_virtual(expire_idle, NULL), 0);
+}
+
+/* Accepted in this turn, they would run in the next. */
+static void *cancel_new(void *arg)
+{
+    struct server s = { .config = { .keep_alive = 1000 } };
+    cress_timeout limit;
+    int fds[3];
+    char end;
+
+    (void)arg;
+    start(&s, hello, NULL);
+    for (int i = 0; i < 3; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); /* and no wait before */
+        assert_int_equal(connect(fds[i], (struct sockaddr *)&s.address, sizeof s.address), 0);
+        assert_int_equal(write(fds[i], REQUEST, strlen(REQUEST)), strlen(REQUEST));
+    }
+    while (s.worker.open == 0)
+        cress_sleep(0);
+    s.worker.quick = true;
+    connection_cancel_all(&s.worker);
+    cress_timeout_start(&limit, 20.0);
+    stop(&s);
+    cress_timeout_close(&limit);
+    for (int i = 0; i < 3; i++) {
+        ssize_t count = cress_read(fds[i], &end, 1);
+        assert_true(count == 0 || (count < 0 && errno == ECONNRESET));
+        cress_close(fds[i]);
+    }
+    return NULL;
+}
+
+static void test_a_quick_stop_ends_new_connections(void **state)
+{
+    (void)state;
+    assert_int_equal(cress_run(cancel_new, NULL), 0);
 }
 
 int main(void)
@@ -252,6 +288,7 @@ int main(void)
         cmocka_unit_test(test_an_idle_connection_holds_no_stack),
         cmocka_unit_test(test_a_client_that_leaves_cancels_the_handler),
         cmocka_unit_test(test_an_idle_connection_expires),
+        cmocka_unit_test(test_a_quick_stop_ends_new_connections),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,6 +59,22 @@ class Leaving(cress.ServerTest):
         self.assertEqual(client.response().body, b"hello, world\n")
         self.assertTrue(client.is_closed())
 
+    def test_half_closed_client_gets_all_of_a_large_answer(self):
+        for size in 65536, 512:
+            with self.subTest(size=size):
+                server = self.serve(HANDLERS)
+                sock = socket.socket()
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+                sock.settimeout(cress.DEADLINE)
+                sock.connect(server.address)
+                with cress.Client(sock) as client:
+                    total = 8 << 20
+                    client.send(cress.request(f"/flood?size={size}&count={total // size}"))
+                    client.sock.shutdown(socket.SHUT_WR)
+                    server.await_state(cleaned=0)
+                    self.assertEqual(len(client.response().body), total)
+                    self.assertTrue(client.is_closed())
+
     def test_handler_that_goes_on(self):
         server, client = self.waiting("/wait-without-client")
         client.close()
@@ -87,6 +103,18 @@ class Leaving(cress.ServerTest):
         client.send(b"POST /count-body HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nabc")
         client.close()
         server.await_log("body ended by (Broken pipe|ECANCELED)")
+
+    def test_handler_that_waits_again_after_a_large_body(self):
+        server = self.serve(HANDLERS)
+        client = self.connect(server)
+        body = bytes(40000)  # more than is read ahead, and none of it is waited for
+        client.send(cress.request("/wait-read-wait", "POST", body=body))
+        server.await_state(waiting=1)
+        server.ask("/wake")
+        server.await_log("the body is read")
+        server.await_state(waiting=1)
+        client.close()
+        server.await_state(waiting=0, cleaned=1, deferred=1)
 
     def test_many_leave(self):
         count = 200

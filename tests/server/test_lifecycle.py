@@ -1,5 +1,6 @@
 """Starting, listening, logging, draining and stopping."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -7,6 +8,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -16,6 +18,8 @@ import cress_server as cress  # noqa: E402
 HELLO = cress.app("hello")
 HANDLERS = cress.module("handlers")
 FACTORIES = cress.module("factories")
+# The handler waits for the one byte.
+BODY_TO_COME = b"POST /name-server HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\n"
 
 
 def unix_client(path):
@@ -56,6 +60,23 @@ class Starting(cress.ServerTest):
         server.signal(signal.SIGTERM)
         self.assertEqual(server.wait(), 0)
         self.assertEqual(server.log().count("finished made"), 1)
+
+    def stop_factory(self, signum):
+        server = cress.subprocess.Popen(
+            [cress.CRESS, "-b", "127.0.0.1:0", FACTORIES + ":make_waiting()"],
+            stderr=cress.subprocess.PIPE, text=True)
+        self.addCleanup(server.kill)
+        self.assertTrue(any("the factory waits" in line for line in server.stderr))
+        server.send_signal(signum)
+        log = server.communicate(timeout=cress.DEADLINE)[1]
+        self.assertEqual(server.returncode, 0, log)
+        self.assertNotIn("finished", log)
+
+    def test_term_stops_a_factory_that_waits(self):
+        self.stop_factory(signal.SIGTERM)
+
+    def test_int_stops_a_factory_that_waits(self):
+        self.stop_factory(signal.SIGINT)
 
     def test_pid_file(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -117,6 +138,42 @@ class Addresses(cress.ServerTest):
                 body = client.get().body
             self.assertRegex(body, rb'"REMOTE_ADDR": ?"::1"')
             self.assertRegex(body, rb'"SERVER_PORT": ?"%d"' % port)
+
+
+class Succession(cress.ServerTest):
+    """A server that drains has a successor at the same unix socket."""
+
+    def start(self):
+        return self.serve(HANDLERS, "--pid", self.pidfile, "--graceful-timeout=600",
+                          bind=f"unix:{self.path}")
+
+    def is_free(self):
+        try:
+            unix_client(self.path).close()
+        except (FileNotFoundError, ConnectionRefusedError):
+            return True
+        return False
+
+    def test_it_keeps_what_is_its_own(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path, self.pidfile = f"{folder.name}/socket", f"{folder.name}/pid"
+        first = self.start()
+        with unix_client(self.path) as busy:
+            busy.send(BODY_TO_COME)
+            with unix_client(self.path) as other:
+                other.get()
+            first.signal(signal.SIGTERM)
+            cress.eventually(self.is_free, "the first listens no more")
+            second = self.start()
+            busy.send(b"!")
+            self.assertEqual(busy.response().status, 200)
+            self.assertEqual(first.wait(), 0)
+        with unix_client(self.path) as client:
+            self.assertEqual(client.get().status, 200)
+        self.assertEqual(pathlib.Path(self.pidfile).read_text(), f"{second.pid}\n")
+        self.assertEqual(second.stop(), 0)
+        self.assertEqual(os.listdir(folder.name), [])
 
 
 class AccessLog(cress.ServerTest):
@@ -256,6 +313,19 @@ class Stopping(cress.ServerTest):
             return True
         return False
 
+    def test_term_in_the_middle_of_a_request(self):
+        server = self.serve(HANDLERS)
+        client = self.connect(server)
+        client.send(BODY_TO_COME)
+        server.await_state(waiting=1)
+        server.signal(signal.SIGTERM)
+        cress.eventually(lambda: self.refuses(server), "the listeners are closed")
+        client.send(b"!")
+        answer = client.response()
+        self.assertEqual((answer.status, answer.body), (200, b"127.0.0.1"))
+        self.assertEqual(answer.headers["connection"], "close")
+        self.assertEqual(server.wait(), 0)
+
     def test_term_lets_a_stream_finish(self):
         server = self.serve(HANDLERS)
         client = self.connect(server)
@@ -277,6 +347,17 @@ class Stopping(cress.ServerTest):
         server.signal(signal.SIGTERM)
         self.assertEqual(server.wait(), 0)
         self.assertIn("cleaned up after ECANCELED", server.log())
+        self.assertIn("slow clean-up has ended", server.log())
+
+    def test_clean_up_that_takes_too_long(self):
+        server = self.serve(HANDLERS, "--access-logfile=/dev/null", "--header-timeout=0",
+                            "--request-timeout=0", environment={"CRESS_CLOCK": "virtual"})
+        client = self.connect(server)
+        client.send(cress.request("/clean-up-slowly?ms=20000"))
+        server.await_state(waiting=1)
+        server.signal(signal.SIGINT)
+        self.assertEqual(server.wait(), 0)
+        self.assertIn("1 connections did not end in time", server.log())
         self.assertIn("slow clean-up has ended", server.log())
 
     def test_one_that_ignores_its_kill_is_told_and_left(self):
@@ -363,6 +444,31 @@ class Stopping(cress.ServerTest):
 
     def test_quit_stops_quickly(self):
         self.quick(signal.SIGQUIT)
+
+    def test_int_does_not_wait_for_the_rest_of_a_body(self):
+        server = self.serve(HANDLERS, "--write-timeout=600", "--body-timeout=600")
+        client = self.connect(server)
+        client.send(BODY_TO_COME.replace(b"Length: 1", b"Length: 300"))
+        server.await_state(waiting=1)
+        server.signal(signal.SIGINT)
+        self.assertEqual(server.wait(), 0)
+        self.assertNotIn("did not end in time", server.log())
+
+    def test_int_while_connections_arrive(self):
+        for _ in range(3):
+            server = self.serve(HANDLERS)
+            clients = threading.Thread(target=self.arrive, args=(server,))
+            clients.start()
+            server.await_state(finished=0)
+            server.signal(signal.SIGINT)
+            self.assertEqual(server.wait(), 0)
+            clients.join()
+            self.assertNotIn("did not end in time", server.log())
+
+    def arrive(self, server):
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for _ in range(300):
+                stack.enter_context(server.connect()).send(cress.request("/wait"))
 
     def test_int_ends_a_drain(self):
         server = self.serve(HANDLERS, "--graceful-timeout=600")

@@ -102,5 +102,14 @@ class Overflow(unittest.TestCase):
         self.assertTrue(re.search(r"GET /overflow\b.*256 KiB", server.log()), server.log())
 
 
+@unittest.skipIf(cress.SANITIZED, "a sanitizer ends it in its own way")
+class Sent(unittest.TestCase):
+    def test_segv_from_outside_ends_it(self):
+        server = cress.Server(HANDLERS)
+        server.signal(signal.SIGSEGV)
+        self.addCleanup(server.process.kill)
+        self.assertEqual(-server.wait(), signal.SIGSEGV, server.log())
+
+
 if __name__ == "__main__":
     unittest.main()

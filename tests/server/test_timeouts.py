@@ -5,6 +5,7 @@ waited for: nothing here fails because it was too early or a little late.
 import pathlib
 import socket
 import sys
+import tempfile
 import time
 import unittest
 
@@ -102,6 +103,21 @@ class Requests(cress.ServerTest):
         received = client.rest()
         self.assertIn(b"drop 0\n", received)
         self.assertFalse(received.endswith(b"0\r\n\r\n"), received)
+
+    def test_cut_although_the_client_does_not_read(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = f"{folder}/socket"
+            server = self.serve(HANDLERS, "--request-timeout=0.3", "--write-timeout=600",
+                                "-b", f"unix:{path}")
+            server.await_log("Listening at: unix")
+            before = server.descriptors()
+            sock = socket.socket(socket.AF_UNIX)
+            sock.settimeout(cress.DEADLINE)
+            sock.connect(path)
+            with cress.Client(sock) as client:
+                client.send(cress.request("/flood?size=512"))
+                server.await_log("flood ended by ETIMEDOUT")
+                cress.eventually(lambda: server.descriptors() <= before, "it is closed")
 
     def test_endless_answer_to_head_starves_nobody(self):
         server = self.serve(HANDLERS, "--request-timeout", "2")

@@ -64,12 +64,13 @@ class Server:
     options, started and listening."""
 
     def __init__(self, module_path, *options, bind="127.0.0.1:0", descriptors=None, cwd=None,
-                 stdout=subprocess.DEVNULL, program=CRESS):
+                 stdout=subprocess.DEVNULL, program=CRESS, environment=None):
         bind_options = ["--bind", bind] if bind else []
         modules = [module_path] if module_path else []
         self.process = subprocess.Popen(
             [program, *bind_options, *options, *modules], stdin=subprocess.DEVNULL,
             stdout=stdout, stderr=subprocess.PIPE, cwd=cwd, text=True, errors="replace",
+            env={**os.environ, **(environment or {})},
             preexec_fn=_limit_descriptors(descriptors))
         self.lines = []
         self._reader = threading.Thread(target=self._read_log, daemon=True)

@@ -17,7 +17,7 @@ typedef struct cress_environ cress_environ;
 
 /* One key: REQUEST_METHOD, SCRIPT_NAME, PATH_INFO, QUERY_STRING, CONTENT_TYPE,
  * CONTENT_LENGTH, SERVER_NAME, SERVER_PORT, SERVER_PROTOCOL, SERVER_SOFTWARE,
- * GATEWAY_INTERFACE, REMOTE_ADDR, REMOTE_PORT, REQUEST_URI, RAW_URI, HTTPS (with TLS),
+ * GATEWAY_INTERFACE, REMOTE_ADDR, REMOTE_HOST (the address), REMOTE_PORT, REQUEST_URI, RAW_URI, HTTPS (with TLS),
  * wsgi.version, wsgi.url_scheme, wsgi.multithread, wsgi.multiprocess,
  * wsgi.run_once, wsgi.input_terminated (these say "true" or "false"), and HTTP_* for header fields, where a
  * repeated field's values are joined as RFC 9110 5.3 says (Cookie by "; "). A

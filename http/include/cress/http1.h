@@ -63,7 +63,8 @@ typedef struct cress_http1 {
     bool readable; /* the stream may have bytes: a short read clears it */
     bool closing;  /* no further request */
     bool gone;     /* the client left */
-    bool linger;   /* close only after the client had time to read an error's answer */
+    bool reset; /* close so that the client sees it: a body that ends with the connection was cut */
+    bool linger; /* close only after the client had time to read an error's answer */
     uint64_t requests;
     cress_timeout *limit; /* the server's, around the current request; NULL: none */
 } cress_http1;
@@ -87,8 +88,9 @@ CRESS_API cress_response *cress_http1_response(cress_http1 *h);
 /* [waits] Ends the request: answers for an app that failed with `error` (errno)
  * before anything was sent, completes the framing, runs what was deferred, and drops an
  * unread body (up to a bound, else the connection will close). What the app did
- * wrong is returned for the log; NULL: nothing. Close the request's limit before; a
- * kill of this greenlet is shielded from here, for at most write_timeout. */
+ * wrong is returned for the log (valid until the thread's next finish); NULL: nothing.
+ * Close the request's limit before; a kill of this greenlet is shielded from here, for at
+ * most write_timeout. */
 CRESS_API const char *cress_http1_finish(cress_http1 *h, int result, int error);
 
 /* Answers the current request, or the half that has arrived, with an error page
@@ -106,6 +108,9 @@ CRESS_API bool cress_http1_idle(const cress_http1 *h);
  * the client left (h->gone, and cress_response_gone is ready now). */
 CRESS_API void cress_http1_push(cress_http1 *h);
 CRESS_API int cress_http1_pull(cress_http1 *h);
+/* The client was seen to leave although the buffer is full. False: a read or a write of the
+ * handler is under way, and finds out by itself. */
+CRESS_API bool cress_http1_leave(cress_http1 *h);
 /* Does the handler want its waits cancelled when the client leaves? */
 CRESS_API bool cress_http1_cancels(const cress_http1 *h);
 

@@ -33,7 +33,7 @@ typedef int cress_app(cress_environ *env, cress_response *res, void *self);
 /* May be repeated, the last one counting, until the first body byte (then
  * EALREADY). Copies its arguments; headers may be NULL. EINVAL: a status outside
  * 200..599, or a header that would split the response or is the server's own
- * (Connection, Transfer-Encoding, Keep-Alive). EMSGSIZE: too large a head. */
+ * (Connection, Transfer-Encoding, Keep-Alive). E2BIG: too large a head. */
 CRESS_API int cress_start_response(cress_response *res, int status, const cress_header headers[]);
 /* One more field for the head: the same errors. */
 CRESS_API int cress_response_add_header(cress_response *res, const char *name, const char *value);

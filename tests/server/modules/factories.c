@@ -25,7 +25,7 @@ static void finish(void *self)
     cress_log(CRESS_LOG_INFO, "finished %s", ticks > 0 ? (const char *)self : "without a tick");
 }
 
-cress_factory make, make_failing;
+cress_factory make, make_failing, make_waiting;
 
 /* Spawns a greenlet, and waits until that has run. */
 int make(cress_application *ret_application)
@@ -48,6 +48,14 @@ int make_failing(cress_application *ret_application)
     (void)ret_application;
     errno = ENOENT;
     return -1;
+}
+
+/* [waits] for what never comes. */
+int make_waiting(cress_application *ret_application)
+{
+    *ret_application = (cress_application){ .app = say, .self = "too early\n", .finish = finish };
+    cress_log(CRESS_LOG_INFO, "the factory waits");
+    return cress_sleep(CRESS_FOREVER);
 }
 
 extern int number;

@@ -4,6 +4,7 @@
 #include <cress/cress.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 static struct {
@@ -92,11 +93,10 @@ static int clean_up_slowly(cress_environ *env, cress_response *res)
 {
     cress_timeout limit;
 
-    (void)env;
     if (await_wake() == 0)
         return respond_text(res, CRESS_STR("woken\n"));
-    cress_timeout_start_shielded(&limit, 5.0);
-    if (cress_sleep(0.3) == 0)
+    cress_timeout_start_shielded(&limit, 60.0);
+    if (cress_sleep(1e-3 * (double)query_number(env, "ms", 300)) == 0)
         cress_log(CRESS_LOG_INFO, "slow clean-up has ended");
     cress_timeout_close(&limit);
     counts.cleaned++;
@@ -146,19 +146,22 @@ static int drip(cress_environ *env, cress_response *res)
     return 0;
 }
 
+/* ?count= writes, or no end of them, of ?size= bytes. */
 static int flood(cress_environ *env, cress_response *res)
 {
     static const char block[65536];
+    long count = query_number(env, "count", LONG_MAX);
+    size_t size = (size_t)query_number(env, "size", sizeof block) % (sizeof block + 1);
 
-    (void)env;
     if (cress_start_response(res, 200, CRESS_HEADERS({ "Content-Type", "text/plain" })) < 0)
         return -1;
-    for (;;)
-        if (cress_response_write(res, block, sizeof block) < 0) {
+    for (long i = 0; i < count; i++)
+        if (cress_response_write(res, block, size) < 0) {
             counts.cleaned++;
             cress_log(CRESS_LOG_INFO, "flood ended by %s", error_name(errno));
             return -1;
         }
+    return 0;
 }
 
 static int count_body(cress_environ *env, cress_response *res)
@@ -174,6 +177,33 @@ static int count_body(cress_environ *env, cress_response *res)
         return -1;
     }
     return respond_text(res, cress_environ_printf(env, "%zu bytes\n", total));
+}
+
+/* [waits] for the whole body, and counts as waiting meanwhile. */
+static int await_body(cress_environ *env)
+{
+    char buf[4096];
+    ssize_t count;
+
+    counts.waiting++;
+    while ((count = cress_input_read(env, buf, sizeof buf)) > 0)
+        continue;
+    counts.waiting--;
+    return (int)count;
+}
+
+/* The server's own name, looked up late. */
+static int name_server(cress_environ *env, cress_response *res)
+{
+    return await_body(env) < 0 ? -1 : respond_text(res, cress_environ_get(env, "SERVER_NAME"));
+}
+
+static int wait_read_wait(cress_environ *env, cress_response *res)
+{
+    if (await_wake() < 0 || await_body(env) < 0)
+        return -1;
+    cress_log(CRESS_LOG_INFO, "the body is read");
+    return wait_for_wake(env, res);
 }
 
 static int ignore_body(cress_environ *env, cress_response *res)
@@ -273,6 +303,8 @@ static const struct route {
     { "/flood", flood },
     { "/count-body", count_body },
     { "/ignore-body", ignore_body },
+    { "/name-server", name_server },
+    { "/wait-read-wait", wait_read_wait },
     { "/fail", fail },
     { "/fail-half-way", fail_half_way },
     { "/say-nothing", say_nothing },
