@@ -319,10 +319,14 @@ void connection_start(struct listener *l, int fd, const struct sockaddr *peer)
     worker->open++;
 }
 
+static struct connection *connection_of(struct expiry_node *node)
+{
+    return (struct connection *)(void *)((char *)node - offsetof(struct connection, expiry));
+}
+
 void connection_expire(struct expiry_node *node)
 {
-    struct connection *conn =
-        (struct connection *)(void *)((char *)node - offsetof(struct connection, expiry));
+    struct connection *conn = connection_of(node);
 
     conn->late = true;
     cress_rouse(conn->greenlet);
@@ -331,8 +335,7 @@ void connection_expire(struct expiry_node *node)
 /* Behind what is not read an end of input cannot be seen by reading. */
 void connection_probe(struct expiry_node *node)
 {
-    struct connection *conn =
-        (struct connection *)(void *)((char *)node - offsetof(struct connection, expiry));
+    struct connection *conn = connection_of(node);
     short end = conn->worker->config->allow_half_close ? 0 : POLLRDHUP;
     struct pollfd about = { .fd = cress_watch_fd(&conn->socket.watch), .events = end };
 

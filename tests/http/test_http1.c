@@ -1,4 +1,5 @@
 #include "../../http/block.h"
+#include "count_alloc.h"
 #include "hub_test.h"
 #include "wire.h"
 
@@ -15,35 +16,10 @@
 
 /* ---- what asks for memory -------------------------------------------------------------- */
 
-static size_t allocations;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
 void __real_free(void *old);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
 void __wrap_free(void *old);
 
-void *__wrap_malloc(size_t size)
-{
-    allocations++;
-    return __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    allocations++;
-    return __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    allocations++;
-    return __real_realloc(old, size);
-}
-
+/* Giving back counts, too. */
 void __wrap_free(void *old)
 {
     allocations++;

@@ -37,12 +37,11 @@ static void run_requests(struct admission *a, struct request requests[], size_t 
         cress_release(gs[i]);
 }
 
-static void *queue_up(void *arg)
+static void test_waiters_queue_up_to_a_bound(void)
 {
     struct admission a;
     struct request requests[5];
 
-    (void)arg;
     admission_init(&a, 2, 2);
     cress_seconds began = cress_now();
     run_requests(&a, requests, 5);
@@ -53,29 +52,25 @@ static void *queue_up(void *arg)
     assert_int_equal(requests[4].result, -1);
     assert_int_equal(requests[4].error, EAGAIN);
     assert_int_equal(a.waiting, 0);
-    return NULL;
 }
 
-static void *without_limit(void *arg)
+static void test_no_limit_admits_all(void)
 {
     struct admission a;
     struct request requests[8];
 
-    (void)arg;
     admission_init(&a, 0, 0);
     cress_seconds began = cress_now();
     run_requests(&a, requests, 8);
     for (int i = 0; i < 8; i++)
         assert_true(requests[i].result == 0 && requests[i].admitted_at == began);
-    return NULL;
 }
 
-static void *give_up(void *arg)
+static void test_a_limit_ends_the_wait(void)
 {
     struct admission a;
     cress_timeout limit;
 
-    (void)arg;
     admission_init(&a, 1, 1);
     assert_int_equal(admission_enter(&a), 0);
     cress_timeout_start(&limit, 3);
@@ -85,38 +80,14 @@ static void *give_up(void *arg)
     assert_int_equal(a.waiting, 0);
     admission_leave(&a);
     assert_int_equal(admission_enter(&a), 0);
-    return NULL;
-}
-
-static void run(cress_fn *fn)
-{
-    assert_int_equal(cress_run_with(&(cress_hub_options){ .virtual_clock = true }, fn, NULL), 0);
-}
-
-static void test_waiters_queue_up_to_a_bound(void **state)
-{
-    (void)state;
-    run(queue_up);
-}
-
-static void test_no_limit_admits_all(void **state)
-{
-    (void)state;
-    run(without_limit);
-}
-
-static void test_a_limit_ends_the_wait(void **state)
-{
-    (void)state;
-    run(give_up);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_waiters_queue_up_to_a_bound),
-        cmocka_unit_test(test_no_limit_admits_all),
-        cmocka_unit_test(test_a_limit_ends_the_wait),
+        HUB_TEST(test_waiters_queue_up_to_a_bound),
+        HUB_TEST(test_no_limit_admits_all),
+        HUB_TEST(test_a_limit_ends_the_wait),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

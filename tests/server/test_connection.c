@@ -3,6 +3,7 @@
 #include "../../server/config.h"
 #include "../../server/log.h"
 #include "../../server/worker.h"
+#include "count_alloc.h"
 #include "hub_test.h"
 
 #include <cress/io.h>
@@ -14,33 +15,6 @@
 #include <unistd.h>
 
 #define REQUEST "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-
-static size_t allocations;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    allocations++;
-    return __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    allocations++;
-    return __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    allocations++;
-    return __real_realloc(old, size);
-}
 
 /* ---- a listener without a worker's signals --------------------------------------- */
 

@@ -11,12 +11,11 @@ static void note(struct expiry_node *node)
     ((struct thing *)node)->expired_at = cress_now();
 }
 
-static void *expire_in_order(void *arg)
+static void test_each_expires_after_the_span(void)
 {
     struct expiry e;
     struct thing things[3] = { 0 };
 
-    (void)arg;
     assert_int_equal(expiry_start(&e, 10, note), 0);
     cress_seconds began = cress_now();
     for (int i = 0; i < 3; i++) {
@@ -28,15 +27,13 @@ static void *expire_in_order(void *arg)
         assert_true(things[i].expired_at - began == 10 + i);
     assert_null(e.first);
     expiry_stop(&e);
-    return NULL;
 }
 
-static void *start_anew(void *arg)
+static void test_adding_again_starts_anew_and_removal_ends_it(void)
 {
     struct expiry e;
     struct thing early = { 0 }, gone = { 0 };
 
-    (void)arg;
     assert_int_equal(expiry_start(&e, 10, note), 0);
     cress_seconds began = cress_now();
     expiry_add(&e, &early.node);
@@ -49,15 +46,13 @@ static void *start_anew(void *arg)
     assert_true(early.expired_at - began == 16);
     assert_true(gone.expired_at == 0);
     expiry_stop(&e);
-    return NULL;
 }
 
-static void *change_lists(void *arg)
+static void test_a_node_is_in_one_list(void)
 {
     struct expiry slow, quick;
     struct thing thing = { 0 };
 
-    (void)arg;
     assert_int_equal(expiry_start(&slow, CRESS_FOREVER, note), 0);
     assert_int_equal(expiry_start(&quick, 2, note), 0);
     cress_seconds began = cress_now();
@@ -70,38 +65,14 @@ static void *change_lists(void *arg)
     assert_true(thing.expired_at - began == 1002);
     expiry_stop(&slow);
     expiry_stop(&quick);
-    return NULL;
-}
-
-static void run(cress_fn *fn)
-{
-    assert_int_equal(cress_run_with(&(cress_hub_options){ .virtual_clock = true }, fn, NULL), 0);
-}
-
-static void test_each_expires_after_the_span(void **state)
-{
-    (void)state;
-    run(expire_in_order);
-}
-
-static void test_adding_again_starts_anew_and_removal_ends_it(void **state)
-{
-    (void)state;
-    run(start_anew);
-}
-
-static void test_a_node_is_in_one_list(void **state)
-{
-    (void)state;
-    run(change_lists);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_expires_after_the_span),
-        cmocka_unit_test(test_adding_again_starts_anew_and_removal_ends_it),
-        cmocka_unit_test(test_a_node_is_in_one_list),
+        HUB_TEST(test_each_expires_after_the_span),
+        HUB_TEST(test_adding_again_starts_anew_and_removal_ends_it),
+        HUB_TEST(test_a_node_is_in_one_list),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
