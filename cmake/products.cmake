@@ -10,7 +10,8 @@ endforeach()
 # What a program that contains those objects links as well.
 add_library(cress_needs INTERFACE)
 target_link_libraries(cress_needs INTERFACE
-  $<LINK_ONLY:Ev::Ev> $<LINK_ONLY:Llhttp::Llhttp> Threads::Threads m)
+  $<LINK_ONLY:Ev::Ev> $<LINK_ONLY:Llhttp::Llhttp> $<LINK_ONLY:Cares::Cares>
+  $<LINK_ONLY:OpenSSL::SSL> Threads::Threads ${CMAKE_DL_LIBS} m)
 target_include_directories(cress_needs INTERFACE
   ${PROJECT_SOURCE_DIR}/greenlet/include
   ${PROJECT_SOURCE_DIR}/http/include
@@ -72,7 +73,7 @@ target_link_options(cress_internal PUBLIC $<$<BOOL:${CRESS_LTO}>:-flto=auto>)
 # used by itself or not.
 add_executable(cress_program ${CMAKE_CURRENT_SOURCE_DIR}/main.c ${CRESS_OBJECTS})
 target_link_libraries(cress_program PRIVATE cress_library_flags cress_needs
-  BoostContext::BoostContext ${CMAKE_DL_LIBS})
+  BoostContext::BoostContext)
 target_link_options(cress_program PRIVATE -Wl,--export-dynamic-symbol=cress_*)
 set_target_properties(cress_program PROPERTIES
   OUTPUT_NAME cress

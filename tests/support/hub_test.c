@@ -1,8 +1,14 @@
 #include "hub_test.h"
 
+#include "../../greenlet/misuse.h"
+
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static char *traced;
 static size_t traced_len;
@@ -56,6 +62,39 @@ void check_trace(const char *expected, const char *file, int line)
     free(traced);
     traced = NULL;
     traced_len = 0;
+}
+
+static void misuse_in_child(cress_fn *fn, int output)
+{
+    setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+    signal(SIGABRT, SIG_DFL);
+    dup2(output, STDERR_FILENO);
+    misuse_set_stops(true);
+    run_virtual(fn, NULL);
+    _exit(0);
+}
+
+void assert_misuse(cress_fn *fn, const char *text)
+{
+    char said[4096];
+    size_t len = 0;
+    int ends[2], status = 0;
+    ssize_t count;
+
+    assert_ok(pipe(ends));
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        misuse_in_child(fn, ends[1]);
+    close(ends[1]);
+    while ((count = read(ends[0], said + len, sizeof said - 1 - len)) > 0)
+        len += (size_t)count;
+    said[len] = '\0';
+    close(ends[0]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT || !strstr(said, text))
+        fail_msg("expected an abort that says '%s', got status %#x and: %s", text, (unsigned)status,
+                 said);
 }
 
 void spawn(cress_fn *fn, void *arg)

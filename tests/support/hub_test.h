@@ -55,6 +55,10 @@ void check_trace(const char *expected, const char *file, int line);
 #define assert_ok(call) assert_int_equal(call, 0)
 #define assert_time(expected) assert_true(cress_now() == (expected))
 
+/* For a plain test, outside hubs: fn(NULL), as the first greenlet of a hub in a child
+ * process where misuse stops the program. It does so, saying `text`. */
+void assert_misuse(cress_fn *fn, const char *text);
+
 /* Spawns and drops the reference. */
 void spawn(cress_fn *fn, void *arg);
 /* Lets all that is ready run, and what that makes ready in turn. */
