@@ -24,6 +24,9 @@ target_link_options(cress_flags INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,--as-neede
 if(CMAKE_BUILD_TYPE STREQUAL "Debug" OR CRESS_SANITIZE)
   target_compile_options(cress_flags INTERFACE -fno-omit-frame-pointer)
 endif()
+if(CRESS_BOOST_CONTEXT)
+  target_compile_definitions(cress_flags INTERFACE CRESS_BOOST_CONTEXT)
+endif()
 # Misuse of a primitive stops a debug build: see greenlet/misuse.h.
 if(CMAKE_BUILD_TYPE STREQUAL "Debug")
   target_compile_definitions(cress_flags INTERFACE CRESS_DEBUG)

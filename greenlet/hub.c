@@ -20,6 +20,8 @@
 #define _GNU_SOURCE
 #include "hub.h"
 
+#include "misuse.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
@@ -131,8 +133,6 @@ static cress_greenlet *next_greenlet(struct hub *hub)
     return (cress_greenlet *)take_first(hub);
 }
 
-static void greenlet_entry(transfer_t transfer);
-
 /* Gives g a stack to begin on; without one it waits for somebody else's. */
 static bool give_stack(struct hub *hub, cress_greenlet *g)
 {
@@ -143,7 +143,7 @@ static bool give_stack(struct hub *hub, cress_greenlet *g)
         hub->starved_last = &g->task.next;
         return false;
     }
-    context_make(&g->context, &g->stack->extent, greenlet_entry);
+    context_make(&g->context, &g->stack->extent);
     return true;
 }
 
@@ -168,10 +168,30 @@ static struct context *enter(struct hub *hub, cress_greenlet *next)
     return next ? &next->context : &hub->context;
 }
 
+/* What it changed of the floating-point environment would be the next one's. */
+static void check_float_control(const struct hub *hub, const cress_greenlet *self)
+{
+#ifdef CRESS_DEBUG
+    char name[64];
+
+    if (context_float_control() == hub->float_control || !misuse_stops())
+        return;
+    fprintf(stderr,
+            "cress: greenlet %s: misuse: it waits with a floating-point rounding mode or mask"
+            " that it has changed\n",
+            cress_name(self, name, sizeof name));
+    abort();
+#else
+    (void)hub, (void)self;
+#endif
+}
+
 /* The running greenlet gives up the processor, until somebody has appended it. */
-static void switch_away(struct hub *hub, cress_greenlet *self)
+static __attribute__((noinline)) void switch_away(struct hub *hub, cress_greenlet *self)
 {
     int saved = errno;
+
+    check_float_control(hub, self);
     cress_greenlet *next = next_greenlet(hub);
 
     if (next == self)
@@ -182,10 +202,12 @@ static void switch_away(struct hub *hub, cress_greenlet *self)
 
 /* A stack's first frame: runs greenlets one after the other while the next one that
  * is ready needs a stack, then leaves. */
-static void greenlet_entry(transfer_t transfer)
+void context_entry(void)
 {
-    __asm__ volatile(".cfi_undefined rip");
-    context_arrive(transfer, NULL);
+#ifdef __x86_64__
+    __asm__ volatile(".cfi_undefined rip"); /* backtraces end here */
+#endif
+    context_begin();
     struct hub *hub = hub_current;
     for (;;) {
         cress_greenlet *self = hub->current;
@@ -196,7 +218,7 @@ static void greenlet_entry(transfer_t transfer)
         cress_greenlet *next = next_greenlet(hub);
         if (!next || next->stack) {
             stack_give(&hub->stacks, stack);
-            context_leave(enter(hub, next));
+            context_leave(&hub->nowhere, enter(hub, next));
         }
         next->stack = stack;
         next->context.stack = &stack->extent;
@@ -477,7 +499,7 @@ static void poll_real(struct hub *hub)
         trim_stacks(hub);
 }
 
-static void run_greenlet(struct hub *hub, cress_greenlet *g)
+static __attribute__((noinline)) void run_greenlet(struct hub *hub, cress_greenlet *g)
 {
     struct context *to = enter(hub, g);
 
@@ -559,6 +581,7 @@ static int start(struct hub *hub, const cress_hub_options *options)
     hub->now = hub->virtual_clock ? 0 : clock_now();
     hub->polled_at = hub->trimmed_at = hub->now;
     stack_cache_init(&hub->stacks, stack_size(options), options->guard_by_mprotect);
+    hub->float_control = context_float_control();
     find_thread_stack(&hub->thread_stack);
     context_adopt_thread(&hub->context, &hub->thread_stack);
     return 0;

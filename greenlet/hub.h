@@ -93,6 +93,8 @@ struct signal_watch;
 struct hub {
     struct ev_loop *loop;
     struct context context; /* the thread's own stack, where the loop runs */
+    struct context nowhere; /* of those who left for good */
+    unsigned float_control; /* the thread's: see context.h */
     cress_greenlet *current;
     struct task *ready_first, **ready_last;
     struct task *starved_first, **starved_last; /* greenlets for which there was no stack */
