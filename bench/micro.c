@@ -52,25 +52,69 @@ static void *yield_often(void *arg)
     return NULL;
 }
 
-static void switch_between(size_t greenlets, size_t count)
+static void switch_between(size_t greenlets, size_t count, cress_fn *fn)
 {
     cress_greenlet *gs[CROWD];
     size_t each = count / greenlets;
 
     for (size_t i = 0; i < greenlets; i++)
-        gs[i] = spawn(yield_often, &each);
+        gs[i] = spawn(fn, &each);
     for (size_t i = 0; i < greenlets; i++)
         join(gs[i]);
 }
 
 static void bench_switch_two(size_t count)
 {
-    switch_between(2, count);
+    switch_between(2, count, yield_often);
 }
 
 static void bench_switch_crowd(size_t count)
 {
-    switch_between(CROWD, count);
+    switch_between(CROWD, count, yield_often);
+}
+
+/* An inexact result sets a flag in the processor's floating-point status: one of two
+ * divides by 3, the other by 1. */
+static void *divide_and_yield(void *arg)
+{
+    static size_t number;
+    volatile double quotient = 1, divisor = number++ % 2 ? 3 : 1;
+
+    for (size_t left = *(size_t *)arg; left > 0; left--) {
+        quotient = 1 / divisor;
+        if (cress_sleep(0) < 0)
+            return cress_fail(errno);
+    }
+    return quotient > 0 ? arg : NULL;
+}
+
+static void bench_switch_doubles(size_t count)
+{
+    switch_between(2, count, divide_and_yield);
+}
+
+/* ---- boost.context's jump, to compare with -------------------------------------------- */
+
+typedef struct jump {
+    void *context, *data;
+} jump;
+
+extern jump jump_fcontext(void *to, void *data);
+extern void *make_fcontext(void *top, size_t size, void (*entry)(jump));
+
+static void jump_back(jump from)
+{
+    for (;;)
+        from = jump_fcontext(from.context, NULL);
+}
+
+static void bench_jump(size_t count)
+{
+    static _Alignas(16) char stack[64 * 1024];
+    jump other = { make_fcontext(stack + sizeof stack, sizeof stack, jump_back), NULL };
+
+    for (count /= 2; count > 0; count--)
+        other = jump_fcontext(other.context, NULL);
 }
 
 /* ---- spawn and join -------------------------------------------------------------- */
@@ -299,6 +343,8 @@ static const struct bench {
 } benches[] = {
     { "switch-2", "cress_sleep(0), two greenlets", bench_switch_two },
     { "switch-1000", "cress_sleep(0), 1,000 greenlets", bench_switch_crowd },
+    { "switch-doubles", "cress_sleep(0), two that compute with doubles", bench_switch_doubles },
+    { "boost-jump", "boost.context: jump_fcontext, no queue", bench_jump },
     { "spawn-join", "spawn an empty function, join it, release", bench_spawn_join },
     { "event-wake", "set an event, its waiter runs", bench_event_wake },
     { "queue-handover", "put an item, the waiting getter runs", bench_queue },
@@ -371,7 +417,6 @@ static bool wanted(const char *name)
 
 static void *measure_all(void *arg)
 {
-    printf("%-16s %9s %9s  %s\n", "name", "median ns", "least ns", "one operation");
     for (size_t i = 0; i < BENCHES; i++)
         if (wanted(benches[i].name))
             measure(&benches[i]);
