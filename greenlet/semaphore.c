@@ -3,6 +3,7 @@
 #include <cress/semaphore.h>
 
 #include "hub.h"
+#include "misuse.h"
 #include "waiter.h"
 
 #include <errno.h>
@@ -19,27 +20,33 @@ int cress_semaphore_acquire(cress_semaphore *s, cress_seconds timeout)
 
     if (waiter_check() < 0)
         return -1;
+    if (waiter_is_foreign(&s->waitable))
+        return waiter_refuse_foreign(__builtin_return_address(0));
     if (s->count == 0)
         return waiter_wait(&s->waitable, &waiter, timeout, "semaphore");
     set_count(s, s->count - 1);
     return 0;
 }
 
-int cress_semaphore_release(cress_semaphore *s)
+static void give_place(cress_semaphore *s)
 {
-    if (s->count >= (s->bounded ? s->max : SIZE_MAX)) {
-        errno = EOVERFLOW;
-        return -1;
-    }
-
     struct cress_waiter *waiter = waiter_pop(&s->waitable);
 
     if (waiter) {
         hub_wake(waiter->greenlet, 0);
-        return 0;
+        return;
     }
     set_count(s, s->count + 1);
     waiter_wake_all(&s->waitable, 0);
+}
+
+int cress_semaphore_release(cress_semaphore *s)
+{
+    if (waiter_is_foreign(&s->waitable))
+        return waiter_refuse_foreign(__builtin_return_address(0));
+    if (s->count >= (s->bounded ? s->max : SIZE_MAX))
+        return misuse(EOVERFLOW, "cress_semaphore_release: more often than it was acquired");
+    give_place(s);
     return 0;
 }
 

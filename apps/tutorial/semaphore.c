@@ -1,7 +1,8 @@
 /* At most two workers at a time hold a semaphore of two places.
  *
  * A released place goes straight to whoever has waited longest. Releasing more
- * than was acquired is an error of a bounded semaphore's user, and reported so.
+ * than was acquired is misuse of a bounded semaphore: an error, or, in a debug build of
+ * cress (CRESS_DEBUG=0 and 1 choose), the end of the program, which names the place.
  */
 #include <cress/cress.h>
 

@@ -1,7 +1,10 @@
 /* <cress/semaphore.h>: a count of free places, served in order.
  *
- * A released place goes to the oldest waiter. gevent: gevent.lock.Semaphore,
- * BoundedSemaphore.
+ * A released place goes to the oldest waiter: nobody overtakes. Who is killed, or
+ * whose limit passes, while waiting takes no place; who was given one before that
+ * has it, and the acquire returns 0.
+ *
+ * gevent: gevent.lock.Semaphore, BoundedSemaphore.
  */
 #ifndef CRESS_SEMAPHORE_H
 #define CRESS_SEMAPHORE_H
@@ -11,7 +14,7 @@
 typedef struct cress_semaphore {
     cress_waitable waitable; /* ready: an acquire would not wait */
     size_t count;            /* free places */
-    size_t max;              /* bounded: releasing above it is an error */
+    size_t max;              /* bounded: releasing above it is misuse */
     bool bounded;
 } cress_semaphore;
 
@@ -21,7 +24,7 @@ typedef struct cress_semaphore {
     {                                                  \
         .waitable = { .ready = (n) > 0 }, .count = (n) \
     }
-/* Releasing above n is an error. */
+/* Releasing above n is misuse. */
 #define CRESS_BOUNDED_SEMAPHORE_INIT(n)                                             \
     {                                                                               \
         .waitable = { .ready = (n) > 0 }, .count = (n), .max = (n), .bounded = true \
@@ -29,7 +32,7 @@ typedef struct cress_semaphore {
 
 /* [waits] for a free place. */
 CRESS_API int cress_semaphore_acquire(cress_semaphore *s, cress_seconds timeout);
-/* Does not wait. -1: EOVERFLOW, above the bound (gevent: ValueError). */
+/* Does not wait. Above the bound: misuse, EOVERFLOW (gevent: ValueError). */
 CRESS_API int cress_semaphore_release(cress_semaphore *s);
 /* Free places now. gevent: counter. */
 CRESS_API size_t cress_semaphore_free_count(const cress_semaphore *s);
