@@ -18,8 +18,10 @@ class RealTime(unittest.TestCase):
         for name, process in running.items():
             with self.subTest(program=name):
                 self.assertEqual(process.returncode, 0, results[name])
-                for got, expected in zip(results[name], tutorial.expected(name)):
-                    self.compare(got, expected)
+                expected_stdout, expected_stderr = tutorial.expected(name)
+                stdout, stderr = results[name]
+                self.compare(tutorial.name_ids(stdout, expected_stdout), expected_stdout)
+                self.compare(stderr, expected_stderr)
 
     def compare(self, got, expected):
         got, got_times = tutorial.split_times(got)
