@@ -4,6 +4,8 @@
  */
 #include "fd.h"
 
+#include "simulation.h"
+
 #include <cress/io.h>
 
 #include <fcntl.h>
@@ -145,7 +147,7 @@ int cress_wait_fd(int fd, int events, cress_seconds timeout)
         return -1;
     if (events == 0 || (events & ~(POLLIN | POLLOUT)))
         return fail_with(EINVAL);
-    if (fd < 0 || (poll(&now, 1, 0) > 0 && (now.revents & POLLNVAL)))
+    if (fd < 0 || (sys_poll(&now, 1, timeout > 0) > 0 && (now.revents & POLLNVAL)))
         return fail_with(EBADF);
     if (now.revents & (POLLHUP | POLLERR))
         return events;

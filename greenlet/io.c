@@ -11,6 +11,7 @@
 
 #include "fd.h"
 #include "iov.h"
+#include "simulation.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -38,7 +39,7 @@ static ssize_t recv_some(int fd, void *buf, size_t len, int flags)
     ssize_t count;
 
     do
-        count = recv(fd, buf, len, flags | MSG_DONTWAIT);
+        count = sys_recv(fd, buf, len, flags | MSG_DONTWAIT);
     while (count < 0 && again(fd, flags, EV_READ) == 0);
     return count;
 }
@@ -48,7 +49,7 @@ static ssize_t recvmsg_some(int fd, struct msghdr *message, int flags)
     ssize_t count;
 
     do
-        count = recvmsg(fd, message, flags | MSG_DONTWAIT);
+        count = sys_recvmsg(fd, message, flags | MSG_DONTWAIT);
     while (count < 0 && again(fd, flags, EV_READ) == 0);
     return count;
 }
@@ -58,7 +59,7 @@ static ssize_t send_some(int fd, const void *buf, size_t len, int flags)
     ssize_t count;
 
     do
-        count = send(fd, buf, len, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+        count = sys_send(fd, buf, len, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
     while (count < 0 && again(fd, flags & MSG_DONTWAIT, EV_WRITE) == 0);
     return count;
 }
@@ -70,7 +71,7 @@ static ssize_t sendmsg_some(int fd, const struct msghdr *message, int flags)
     cress_seconds pause = FIRST_PAUSE;
 
     for (int tries = 0;; tries++) {
-        ssize_t count = sendmsg(fd, message, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t count = sys_sendmsg(fd, message, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
 
         if (count >= 0 || again(fd, flags & MSG_DONTWAIT, EV_WRITE) < 0)
             return count;
@@ -239,7 +240,7 @@ int cress_accept(int fd, struct sockaddr *addr, socklen_t *len)
     if (hub_check() < 0 || set_nonblocking(fd) < 0)
         return -1;
     for (;;) {
-        int connection = accept4(fd, addr, len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int connection = sys_accept(fd, addr, len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (connection >= 0 || (errno != ECONNABORTED && again(fd, 0, EV_READ) < 0))
             return (int)finished(connection, 0);
@@ -265,7 +266,7 @@ int cress_connect(int fd, const struct sockaddr *addr, socklen_t len)
 
     if (hub_check() < 0 || set_nonblocking(fd) < 0)
         return -1;
-    while (connect(fd, addr, len) < 0) {
+    while (sys_connect(fd, addr, len) < 0) {
         if (errno == EINPROGRESS || errno == EINTR)
             return finish_connect(fd);
         if (errno != EAGAIN || addr->sa_family != AF_UNIX || cress_sleep(pause) < 0)
@@ -314,7 +315,7 @@ static ssize_t read_file(int fd, const struct iovec *iov, int count)
     do {
         if (!(flags & O_NONBLOCK) && cress_wait_fd(fd, POLLIN, CRESS_FOREVER) < 0)
             return -1;
-        done = readv(fd, iov, count);
+        done = sys_readv(fd, iov, count);
     } while (done < 0 && again(fd, 0, EV_READ) == 0);
     return done;
 }
@@ -375,7 +376,7 @@ static ssize_t write_file(int fd, const struct iovec *iov, int count)
 
         size_t parts;
         const struct iovec *at = iov_load(&rest, may_block ? PIPE_BUF : SIZE_MAX, &parts);
-        ssize_t written = writev(fd, at, (int)parts);
+        ssize_t written = sys_writev(fd, at, (int)parts);
 
         if (written >= 0) {
             done += (size_t)written;

@@ -2,6 +2,8 @@
  * when something woke us. */
 #include "fd.h"
 
+#include "simulation.h"
+
 #include <cress/io.h>
 
 #include <stdlib.h>
@@ -76,8 +78,11 @@ static int stand_at_all(struct fd_wait *waits, const struct pollfd fds[], size_t
  * may mean by now. */
 static int poll_again(const struct fd_wait *waits, struct pollfd fds[], size_t count)
 {
-    int ready = poll(fds, count, 0);
+    int ready;
 
+    do
+        ready = sys_poll(fds, count, true);
+    while (ready < 0 && errno == EINTR);
     for (size_t i = 0; ready >= 0 && i < count; i++) {
         if (!waits[i].closed)
             continue;
@@ -87,6 +92,17 @@ static int poll_again(const struct fd_wait *waits, struct pollfd fds[], size_t c
     return ready;
 }
 
+/* For reports: the one descriptor, or how many. */
+static const char *what_of(size_t count)
+{
+    return count == 0 ? "sleep" : count == 1 ? "descriptor # by poll" : "# descriptors by poll";
+}
+
+static const void *object_of(const struct pollfd fds[], size_t count)
+{
+    return (const void *)(uintptr_t)(count == 1 ? (size_t)fds[0].fd : count);
+}
+
 static int poll_in_line(struct fd_wait *waits, struct pollfd fds[], size_t count,
                         cress_seconds deadline)
 {
@@ -94,7 +110,7 @@ static int poll_in_line(struct fd_wait *waits, struct pollfd fds[], size_t count
     int result = stand_at_all(waits, fds, count, &epoll);
 
     if (result == 0)
-        result = hub_wait(deadline, count ? "descriptors" : "sleep", NULL);
+        result = hub_wait(deadline, what_of(count), object_of(fds, count));
 
     int saved = errno;
 
@@ -127,7 +143,7 @@ static int wait_poll(struct pollfd fds[], size_t count, cress_seconds deadline)
 
 static int poll_until(struct pollfd fds[], size_t count, cress_seconds deadline)
 {
-    int ready = poll(fds, count, 0);
+    int ready = sys_poll(fds, count, deadline > hub_current->now);
 
     while (ready == 0 || (ready < 0 && errno == EINTR)) {
         if (deadline <= hub_current->now)
