@@ -73,8 +73,9 @@ if(CRESS_LTO)
   target_link_options(cress_library_flags INTERFACE -O2 -flto=auto)
 endif()
 
-# One layer: the sources of this folder. Whoever links it sees its include/
-# folder and those of the layers below, never its private headers.
+# One layer: the sources of this folder, EXCEPT those with a target of their own (their
+# public headers go with them). Whoever links it sees its include/ folder and
+# those of the layers below, never its private headers.
 function(cress_layer name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "EXCEPT;BELOW;PRIVATE")
   file(GLOB sources CONFIGURE_DEPENDS *.c)
@@ -87,5 +88,9 @@ function(cress_layer name)
     PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
   target_link_libraries(${name} PUBLIC ${arg_BELOW} PRIVATE ${arg_PRIVATE} cress_library_flags)
   file(GLOB headers CONFIGURE_DEPENDS include/cress/*.h)
+  foreach(source IN LISTS arg_EXCEPT)
+    get_filename_component(basename ${source} NAME_WE)
+    list(REMOVE_ITEM headers ${CMAKE_CURRENT_SOURCE_DIR}/include/cress/${basename}.h)
+  endforeach()
   install(FILES ${headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cress)
 endfunction()

@@ -1,5 +1,6 @@
 # What users get, all made of the same objects: libcress.so, libcress.a and the
-# program cress. Each shows the names that start with cress_ and no others.
+# program cress, and beside them libcress_zmq. Each shows the names that start with
+# cress_ and no others.
 
 set(CRESS_OBJECTS
   $<TARGET_OBJECTS:cress_greenlet> $<TARGET_OBJECTS:cress_http> $<TARGET_OBJECTS:cress_server>)
@@ -62,6 +63,27 @@ add_dependencies(cress_archive cress_archive_file)
 set_target_properties(cress_archive PROPERTIES IMPORTED_LOCATION ${CRESS_ARCHIVE})
 target_link_libraries(cress_archive INTERFACE cress_needs)
 
+# ---- libcress_zmq: green ZeroMQ, where libzmq is ------------------------------
+# It stands on libcress and libzmq; libcress itself does not know of it.
+if(TARGET cress_zmq_objects)
+  add_library(cress_zmq SHARED $<TARGET_OBJECTS:cress_zmq_objects>)
+  target_link_libraries(cress_zmq PUBLIC cress_shared ZeroMQ::ZeroMQ PRIVATE cress_library_flags)
+  target_link_options(cress_zmq PRIVATE -Wl,--version-script=${version_script})
+  set_target_properties(cress_zmq PROPERTIES
+    EXPORT_NAME zmq
+    VERSION ${PROJECT_VERSION}
+    SOVERSION ${PROJECT_VERSION_MAJOR}
+    LINK_DEPENDS ${version_script}
+    LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+  target_include_directories(cress_zmq INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+
+  add_library(cress_zmq_archive STATIC $<TARGET_OBJECTS:cress_zmq_objects>)
+  target_link_libraries(cress_zmq_archive PUBLIC cress_archive ZeroMQ::ZeroMQ)
+  set_target_properties(cress_zmq_archive PROPERTIES
+    OUTPUT_NAME cress_zmq
+    ARCHIVE_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+endif()
+
 # ---- the same objects with all their names, for tests and benchmarks ----------
 add_library(cress_internal STATIC ${CRESS_OBJECTS})
 set_target_properties(cress_internal PROPERTIES EXCLUDE_FROM_ALL ON)
@@ -84,6 +106,9 @@ install(TARGETS cress_program RUNTIME)
 install(TARGETS cress_shared EXPORT cressTargets LIBRARY)
 install(FILES ${CRESS_ARCHIVE} DESTINATION ${CMAKE_INSTALL_LIBDIR})
 
+install(FILES ${PROJECT_SOURCE_DIR}/greenlet/gdb/cress-gdb.py
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/cress)
+
 file(GLOB manuals CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/man/*.1)
 install(FILES ${manuals} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 
@@ -91,6 +116,12 @@ set(pkgconfig_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 file(RELATIVE_PATH pc_to_prefix /prefix/${pkgconfig_dir} /prefix)
 configure_file(${PROJECT_SOURCE_DIR}/cmake/cress.pc.in cress.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/cress.pc DESTINATION ${pkgconfig_dir})
+if(TARGET cress_zmq)
+  install(TARGETS cress_zmq EXPORT cressZmqTargets LIBRARY)
+  install(FILES $<TARGET_FILE:cress_zmq_archive> DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  configure_file(${PROJECT_SOURCE_DIR}/cmake/cress_zmq.pc.in cress_zmq.pc @ONLY)
+  install(FILES ${CMAKE_CURRENT_BINARY_DIR}/cress_zmq.pc DESTINATION ${pkgconfig_dir})
+endif()
 
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/cress)
@@ -103,3 +134,7 @@ install(FILES
   ${CMAKE_CURRENT_BINARY_DIR}/cressConfigVersion.cmake
   DESTINATION ${package_dir})
 install(EXPORT cressTargets NAMESPACE cress:: DESTINATION ${package_dir})
+if(TARGET cress_zmq)
+  install(EXPORT cressZmqTargets NAMESPACE cress:: DESTINATION ${package_dir})
+  install(FILES ${PROJECT_SOURCE_DIR}/cmake/FindZeroMQ.cmake DESTINATION ${package_dir})
+endif()

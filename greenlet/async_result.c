@@ -8,6 +8,10 @@
 
 static void settle(cress_async_result *r, void *value, int error)
 {
+    if (waiter_is_foreign(&r->waitable)) {
+        waiter_refuse_foreign(__builtin_return_address(0));
+        return;
+    }
     r->value = value;
     r->error = error;
     r->waitable.ready = true;

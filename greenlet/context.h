@@ -164,6 +164,12 @@ static inline void context_jump(struct context *from, struct context *to)
                        "memory", "cc");
 }
 
+/* Where its stack ends. */
+static inline const void *context_pointer(const struct context *c)
+{
+    return c->sp;
+}
+
 /* The control bits of MXCSR. */
 static inline unsigned context_float_control(void)
 {
@@ -193,6 +199,11 @@ static inline void context_aim(struct context *c)
 static inline void context_jump(struct context *from, struct context *to)
 {
     context_arrive(jump_fcontext(to->pointer, from));
+}
+
+static inline const void *context_pointer(const struct context *c)
+{
+    return c->pointer;
 }
 
 static inline unsigned context_float_control(void)

@@ -5,6 +5,10 @@
 
 void cress_event_set(cress_event *e)
 {
+    if (waiter_is_foreign(&e->waitable)) {
+        waiter_refuse_foreign(__builtin_return_address(0));
+        return;
+    }
     e->waitable.ready = true;
     waiter_wake_all(&e->waitable, 0);
 }

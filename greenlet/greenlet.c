@@ -7,6 +7,11 @@
  */
 #include "hub.h"
 
+#include "lock.h"
+#include "misuse.h"
+#include "report.h"
+#include "threads.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -84,7 +89,7 @@ static void delist(struct hub *hub, cress_greenlet *g)
     hub->stats.greenlets--;
 }
 
-static cress_greenlet *create(struct hub *hub, cress_fn *fn, void *arg)
+static cress_greenlet *create(struct hub *hub, cress_fn *fn, void *arg, const void *site)
 {
     if (stack_reserve(&hub->stacks) < 0)
         return NULL;
@@ -97,6 +102,7 @@ static cress_greenlet *create(struct hub *hub, cress_fn *fn, void *arg)
         .hub = hub,
         .fn = fn,
         .arg = arg,
+        .site = site,
         .references = 2,
         .state = GREENLET_NEW,
         .timer = HEAP_NONE,
@@ -117,20 +123,26 @@ static struct hub *hub_for_spawn(void)
     return NULL;
 }
 
-cress_greenlet *cress_spawn(cress_fn *fn, void *arg)
+cress_greenlet *greenlet_spawn_at(cress_fn *fn, void *arg, const void *site)
 {
     struct hub *hub = hub_for_spawn();
-    cress_greenlet *g = hub ? create(hub, fn, arg) : NULL;
+    cress_greenlet *g = hub ? create(hub, fn, arg, site) : NULL;
 
     if (g)
         hub_ready(hub, g);
     return g;
 }
 
-cress_greenlet *cress_spawn_later(cress_seconds delay, cress_fn *fn, void *arg)
+__attribute__((noinline)) cress_greenlet *cress_spawn(cress_fn *fn, void *arg)
+{
+    return greenlet_spawn_at(fn, arg, __builtin_return_address(0));
+}
+
+__attribute__((noinline)) cress_greenlet *cress_spawn_later(cress_seconds delay, cress_fn *fn,
+                                                            void *arg)
 {
     struct hub *hub = hub_for_spawn();
-    cress_greenlet *g = hub ? create(hub, fn, arg) : NULL;
+    cress_greenlet *g = hub ? create(hub, fn, arg, __builtin_return_address(0)) : NULL;
 
     if (!g)
         return NULL;
@@ -146,17 +158,25 @@ cress_greenlet *cress_self(void)
     return hub_current ? hub_current->current : NULL;
 }
 
+/* A call about a greenlet of another thread, where what it is changes at any time. */
+static int refuse_foreign(const char *function, const void *site)
+{
+    return misuse_at(site, EPERM, "%s: the greenlet is not one of this thread's hub", function);
+}
+
 /* ---- running and ending ------------------------------------------------------------ */
 
-static void check_timeouts_closed(const cress_greenlet *g)
+/* Their nodes are gone with the frames that held them. */
+static void drop_timeouts(cress_greenlet *g)
 {
     char name[NAME_MAX_BYTES];
 
-    if (!g->timeouts)
-        return;
+    misuse_at(g->site, EINVAL, "its function returned with a cress_timeout still open");
     fprintf(stderr, "cress: greenlet %s returned with a cress_timeout still open\n",
             cress_name(g, name, sizeof name));
-    abort();
+    g->timeouts = NULL;
+    g->rests = false;
+    g->error = EINVAL;
 }
 
 static void report_failure(const cress_greenlet *g)
@@ -213,6 +233,7 @@ static void rest(cress_greenlet *g)
 {
     g->state = GREENLET_RESTING;
     g->stack = NULL;
+    g->since = g->hub->now;
     g->parked = true;
     if (g->cancelled)
         hub_wake(g, 0);
@@ -233,13 +254,16 @@ void greenlet_run(cress_greenlet *g)
     g->rests = false;
     watch_roused(g);
     value = g->fn(g->arg);
-    check_timeouts_closed(g);
+    if (g->timeouts)
+        drop_timeouts(g);
     if (g->rests) {
         rest(g);
         return;
     }
     if (g->locals)
         local_finish_all(g);
+    if (g->locks)
+        lock_owner_ends(g);
     greenlet_end(g, value);
 }
 
@@ -255,7 +279,9 @@ void *cress_rest(cress_watch *w)
 
 void cress_rouse(cress_greenlet *g)
 {
-    if (g->state == GREENLET_RESTING)
+    if (g->hub != hub_current)
+        refuse_foreign("cress_rouse", __builtin_return_address(0));
+    else if (g->state == GREENLET_RESTING)
         hub_wake(g, 0);
 }
 
@@ -263,7 +289,8 @@ void *cress_fail(int error)
 {
     cress_greenlet *g = cress_self();
 
-    assert(g);
+    if (!g)
+        return threads_fail(error);
     g->error = error ? error : EIO;
     return NULL;
 }
@@ -271,44 +298,50 @@ void *cress_fail(int error)
 /* ---- waiting for the end, and bringing it about --------------------------------------- */
 
 /* [waits] Until the hub's clock says deadline. */
-static int join_until(cress_greenlet *g, cress_seconds deadline)
+static int join_until(cress_greenlet *g, cress_seconds deadline, const void *site)
 {
     struct cress_waiter waiter;
     int result = 0;
 
     if (hub_check() < 0)
         return -1;
+    if (g->hub != hub_current)
+        return refuse_foreign("cress_join", site);
     if (g->state == GREENLET_ENDED)
         return 0;
-    if (g == cress_self()) {
-        errno = EDEADLK;
-        return -1;
-    }
+    if (g == cress_self())
+        return misuse_at(site, EDEADLK, "cress_join: a greenlet cannot wait for its own end");
     cress_retain(g);
-    result = waiter_wait(&g->done, &waiter, deadline - hub_current->now, "the end of");
+    result = waiter_wait(&g->done, &waiter, deadline - hub_current->now, REPORT_JOIN);
     cress_release(g);
     return result;
 }
 
-int cress_join(cress_greenlet *g, cress_seconds timeout)
-{
-    return cress_joinall(&g, 1, timeout);
-}
-
-int cress_joinall(cress_greenlet *const gs[], size_t count, cress_seconds timeout)
+static int join_all(cress_greenlet *const gs[], size_t count, cress_seconds timeout,
+                    const void *site)
 {
     if (hub_check() < 0)
         return -1;
     cress_seconds deadline = hub_deadline(timeout);
     for (size_t i = 0; i < count; i++)
-        if (gs[i] && join_until(gs[i], deadline) < 0)
+        if (gs[i] && join_until(gs[i], deadline, site) < 0)
             return -1;
     return 0;
 }
 
+int cress_join(cress_greenlet *g, cress_seconds timeout)
+{
+    return join_all(&g, 1, timeout, __builtin_return_address(0));
+}
+
+int cress_joinall(cress_greenlet *const gs[], size_t count, cress_seconds timeout)
+{
+    return join_all(gs, count, timeout, __builtin_return_address(0));
+}
+
 int cress_get(cress_greenlet *g, void **ret_value, cress_seconds timeout)
 {
-    if (cress_join(g, timeout) < 0)
+    if (join_all(&g, 1, timeout, __builtin_return_address(0)) < 0)
         return -1;
     if (g->error) {
         errno = g->error;
@@ -319,10 +352,13 @@ int cress_get(cress_greenlet *g, void **ret_value, cress_seconds timeout)
     return 0;
 }
 
-void cress_cancel(cress_greenlet *g)
+/* One that has ended may be cancelled from anywhere, also when its hub is gone. */
+static int cancel(cress_greenlet *g, const char *function, const void *site)
 {
-    if (!g || g->cancelled || g->state == GREENLET_ENDED)
-        return;
+    if (g->hub != hub_current && g->state != GREENLET_ENDED)
+        return refuse_foreign(function, site);
+    if (g->cancelled || g->state == GREENLET_ENDED)
+        return 0;
     g->cancelled = true;
     if (g->state == GREENLET_NEW && g->timer != HEAP_NONE) {
         heap_remove(&g->hub->timers, g);
@@ -332,33 +368,45 @@ void cress_cancel(cress_greenlet *g)
     } else if (hub_kill_reaches(g)) {
         hub_wake(g, ECANCELED);
     }
+    return 0;
 }
 
-int cress_kill(cress_greenlet *g, cress_seconds timeout)
+void cress_cancel(cress_greenlet *g)
 {
-    return cress_killall(&g, 1, timeout);
+    if (g)
+        cancel(g, "cress_cancel", __builtin_return_address(0));
 }
 
-int cress_killall(cress_greenlet *const gs[], size_t count, cress_seconds timeout)
+static int kill_all(cress_greenlet *const gs[], size_t count, cress_seconds timeout,
+                    const void *site)
 {
     cress_greenlet *self = cress_self();
     bool suicide = false;
 
     for (size_t i = 0; i < count; i++) {
-        cress_cancel(gs[i]);
+        if (gs[i] && cancel(gs[i], "cress_kill", site) < 0)
+            return -1;
         suicide |= gs[i] && gs[i] == self;
     }
     if (suicide)
         return hub_check();
-    return cress_joinall(gs, count, timeout);
+    return join_all(gs, count, timeout, site);
+}
+
+int cress_kill(cress_greenlet *g, cress_seconds timeout)
+{
+    return kill_all(&g, 1, timeout, __builtin_return_address(0));
+}
+
+int cress_killall(cress_greenlet *const gs[], size_t count, cress_seconds timeout)
+{
+    return kill_all(gs, count, timeout, __builtin_return_address(0));
 }
 
 int cress_link(cress_greenlet *g, cress_link_fn *fn, void *arg)
 {
-    if (g->hub != hub_current) {
-        errno = EPERM;
-        return -1;
-    }
+    if (g->hub != hub_current)
+        return refuse_foreign("cress_link", __builtin_return_address(0));
     struct link *link = malloc(sizeof *link), **last = &g->links;
     if (!link)
         return -1;
@@ -380,6 +428,10 @@ void cress_unlink(cress_greenlet *g, cress_link_fn *fn, void *arg)
 {
     struct link **at = &g->links;
 
+    if (g->hub != hub_current) {
+        refuse_foreign("cress_unlink", __builtin_return_address(0));
+        return;
+    }
     while (*at && !((*at)->fn == fn && (*at)->arg == arg))
         at = &(*at)->next;
     struct link *link = *at;

@@ -14,6 +14,7 @@
 
 #include <cress/greenlet.h>
 #include <cress/hub.h>
+#include <cress/threadpool.h>
 #include <cress/timeout.h>
 #include <cress/watch.h>
 
@@ -62,6 +63,7 @@ struct cress_greenlet {
     void *value;
     int error; /* by which it ended */
     unsigned references;
+    unsigned locks; /* held: see lock.h */
     uint8_t state;  /* enum greenlet_state */
     bool cancelled; /* asked to end */
     bool killed;    /* and a wait told it so */
@@ -73,6 +75,8 @@ struct cress_greenlet {
     size_t timer;            /* its place in the hub's heap; HEAP_NONE: not armed */
     const char *what;        /* what it waits on, for reports; '#': object is a number, put there */
     const void *object;
+    cress_seconds since; /* when it began to wait */
+    const void *site;    /* where it was spawned */
 
     cress_waitable done; /* ready: ended */
     struct link *links;
@@ -89,6 +93,10 @@ struct cress_greenlet {
 
 struct fd_wait;
 struct signal_watch;
+struct post_box;
+struct child;
+struct resolver;
+struct simulation;
 
 struct hub {
     struct ev_loop *loop;
@@ -110,19 +118,36 @@ struct hub {
     struct fd_wait **fd_waits; /* by descriptor: who waits on it (io.c) */
     size_t fd_count;
     struct signal_watch *signals;
+    struct post_box *posts;        /* post.c; NULL: nothing was expected yet */
+    size_t expected;               /* posts that will come */
+    cress_threadpool threads;      /* the default one */
+    struct child *children;        /* child.c: processes that run beside this one */
+    struct resolver *resolver;     /* lookup.c; NULL: no name was looked up yet */
+    struct simulation *simulation; /* NULL: none; its clock is virtual */
     bool virtual_clock;
+    bool stirred;    /* an event was answered in the hub: look again before virtual time passes */
     bool ended;      /* the first greenlet has returned: all others are being killed */
     bool deadlocked; /* the first greenlet's waits fail with EDEADLK */
     uint64_t last_id;
     cress_hub_stats stats;
     struct ev_timer timer;
     cress_seconds timer_deadline; /* what it is set to */
-    cress_seconds polled_at, trimmed_at;
+    cress_seconds polled_at, looked_at, trimmed_at;
     unsigned slices;        /* of the budget since the last poll: the virtual clock's measure */
     cress_greenlet *unused; /* records for reuse */
     size_t unused_count;
     struct context_stack thread_stack;
+    struct hub *other;       /* the next in hub_all */
+    struct monitor *monitor; /* NULL: nobody watches */
+    pid_t thread;            /* the kernel's number of it, for gdb */
 };
+
+/* How many forks lie between the first process and this one: what was made before the last one
+ * belongs to threads and loops that are not here. */
+extern unsigned hub_forks;
+
+/* Every hub of the process, for gdb. */
+extern struct hub *hub_all;
 
 /* This thread's hub; NULL outside. */
 extern _Thread_local struct hub *hub_current __attribute__((tls_model("initial-exec")));
@@ -140,7 +165,7 @@ static inline cress_seconds hub_deadline(cress_seconds timeout)
 int hub_wait(cress_seconds deadline, const char *what, const void *object);
 /* The check that every waiting call begins with, also one that would not have to
  * wait: 0, or -1 with ECANCELED or ETIMEDOUT. (EPERM: not in a greenlet.) */
-int hub_check(void);
+static inline int hub_check(void);
 /* Makes g ready, if it is parked and nobody did so before. */
 void hub_wake(cress_greenlet *g, int error);
 /* [waits] Appends the caller and lets the others run. */
@@ -149,32 +174,66 @@ int hub_yield(void);
 void hub_call(struct hub *hub, struct task *task);
 /* Appends a greenlet that is new to the ready queue. */
 void hub_ready(struct hub *hub, cress_greenlet *g);
+/* cress_spawn for those who do it for a caller, whose call `site` is: reports name it. */
+cress_greenlet *greenlet_spawn_at(cress_fn *fn, void *arg, const void *site);
 /* Does no open shield hide a kill from g? */
 bool hub_kill_reaches(const cress_greenlet *g);
+
+/* hub.c, for fork.c: nobody changes the list of hubs between these two; in the child, which
+ * has `only` this one, it gets a loop, and ends when its main greenlet does. */
+void hub_before_fork(void);
+void hub_after_fork(struct hub *only);
+int hub_start_loop(struct hub *hub);
+int hub_link_end(struct hub *hub);
 
 /* greenlet.c, for the hub: run its function once, to its end or its rest; and a new
  * one's end without having run. */
 void greenlet_run(cress_greenlet *g);
 void greenlet_end(cress_greenlet *g, void *value);
-/* signal.c: all of a hub's handlers go. */
+/* signal.c: all of a hub's handlers go. And for a fork: nobody changes handlers between the
+ * first and the second call; in the child, those of all hubs go, before their loops do. */
 void signal_forget_all(struct hub *hub);
+void signal_before_fork(void);
+void signal_after_fork(bool in_child);
+/* child.c: the list of children goes. */
+void child_forget_all(struct hub *hub);
 /* io.c: the table of who waits on which descriptor goes. */
 void io_forget_all(struct hub *hub);
+/* lookup.c: what lookups share goes. */
+void dns_forget(struct hub *hub);
 /* local.c: finishes the running greenlet's values. */
 void local_finish_all(cress_greenlet *g);
 /* The earliest of a deadline and the limits that g sees. */
 cress_seconds hub_limit(const cress_greenlet *g, cress_seconds deadline);
-/* report.c: what every greenlet waits on, a line each. */
+/* dump.c: every greenlet, what it waits on, and its backtrace. */
 void hub_report(struct hub *hub, FILE *out);
 /* watch.c */
 void watch_rest(cress_greenlet *g);
 void watch_roused(cress_greenlet *g);
 
+int hub_check_limits(void);
+
+static inline int hub_check(void)
+{
+    const cress_greenlet *g = hub_current ? hub_current->current : NULL;
+
+    return g && !g->cancelled && !g->timeouts ? 0 : hub_check_limits();
+}
+
 /* Each watcher that is started and could wake somebody is counted, so that the hub
- * can tell waiting from being stuck. */
+ * can tell waiting from being stuck. One that was started before a fork is in no loop of the
+ * child's, whatever it says itself: `data` tells. */
+static inline void hub_io_disown(struct ev_io *io)
+{
+    if (ev_is_active(io) && io->data != (void *)(uintptr_t)hub_forks)
+        io->active = io->pending = 0;
+}
+
 static inline void hub_io_start(struct hub *hub, struct ev_io *io)
 {
+    hub_io_disown(io);
     if (!ev_is_active(io)) {
+        io->data = (void *)(uintptr_t)hub_forks;
         ev_io_start(hub->loop, io);
         hub->armed++;
     }
@@ -182,6 +241,7 @@ static inline void hub_io_start(struct hub *hub, struct ev_io *io)
 
 static inline void hub_io_stop(struct hub *hub, struct ev_io *io)
 {
+    hub_io_disown(io);
     if (ev_is_active(io)) {
         ev_io_stop(hub->loop, io);
         hub->armed--;

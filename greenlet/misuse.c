@@ -1,8 +1,7 @@
 /* What a caller that breaks a contract gets. See misuse.h. */
 #include "misuse.h"
 
-#include "hub.h"
-#include "symbol.h"
+#include "backtrace.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -42,12 +41,17 @@ static void report(const void *site, const char *format, va_list args)
 {
     char text[256], where[256], name[64] = "outside greenlets";
     const cress_greenlet *g = cress_self();
+    struct symbols *symbols = symbols_open();
+    struct backtrace trace;
 
     vsnprintf(text, sizeof text, format, args);
     if (g)
         cress_name(g, name, sizeof name);
     fprintf(stderr, "cress: %s%s: misuse: %s\n    called from %s\n", g ? "greenlet " : "", name,
-            text, symbol_name(site, where, sizeof where));
+            text, symbols_code(symbols, (const char *)site - 1, where, sizeof where));
+    backtrace_here(&trace);
+    backtrace_print(&trace, symbols, stderr, 4);
+    symbols_close(symbols);
 }
 
 int misuse_at(const void *site, int error, const char *format, ...)

@@ -15,29 +15,39 @@
 struct signal_watch {
     ev_signal signal; /* first */
     struct signal_watch *next;
+    struct ev_loop *loop;
     struct sigaction previous;
     cress_fn *fn;
     void *arg;
 };
 
 static pthread_mutex_t owners_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct hub *owners[NSIG];
+static struct signal_watch *owners[NSIG];
 
-static bool claim(struct hub *hub, int signum)
+/* The whole process' side of it: false, when another hub has the signal. */
+static bool catch_signal(struct signal_watch *watch)
 {
+    int signum = watch->signal.signum;
+
     pthread_mutex_lock(&owners_lock);
     bool mine = !owners[signum];
-    if (mine)
-        owners[signum] = hub;
+    if (mine) {
+        owners[signum] = watch;
+        sigaction(signum, NULL, &watch->previous);
+        ev_signal_start(watch->loop, &watch->signal);
+    }
     pthread_mutex_unlock(&owners_lock);
     return mine;
 }
 
-static void disclaim(int signum)
+/* The lock is held. */
+static void let_go(struct signal_watch *watch)
 {
-    pthread_mutex_lock(&owners_lock);
+    int signum = watch->signal.signum;
+
+    ev_signal_stop(watch->loop, &watch->signal);
+    sigaction(signum, &watch->previous, NULL);
     owners[signum] = NULL;
-    pthread_mutex_unlock(&owners_lock);
 }
 
 static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
@@ -63,13 +73,12 @@ static struct signal_watch **find(struct hub *hub, int signum)
 static void forget(struct hub *hub, struct signal_watch **at)
 {
     struct signal_watch *watch = *at;
-    int signum = watch->signal.signum;
 
     *at = watch->next;
-    ev_signal_stop(hub->loop, &watch->signal);
     hub->armed--;
-    sigaction(signum, &watch->previous, NULL);
-    disclaim(signum);
+    pthread_mutex_lock(&owners_lock);
+    let_go(watch);
+    pthread_mutex_unlock(&owners_lock);
     free(watch);
 }
 
@@ -79,22 +88,43 @@ void signal_forget_all(struct hub *hub)
         forget(hub, &hub->signals);
 }
 
+/* ---- forking ----------------------------------------------------------------------- */
+
+void signal_before_fork(void)
+{
+    pthread_mutex_lock(&owners_lock);
+}
+
+void signal_after_fork(bool in_child)
+{
+    for (int signum = 1; in_child && signum < NSIG; signum++) {
+        struct signal_watch *watch = owners[signum];
+
+        if (!watch)
+            continue;
+        let_go(watch);
+        free(watch);
+    }
+    pthread_mutex_unlock(&owners_lock);
+}
+
+/* ---- the call ---------------------------------------------------------------------- */
+
 static int add(struct hub *hub, int signum, cress_fn *fn, void *arg)
 {
-    if (!claim(hub, signum)) {
+    struct signal_watch *watch = calloc(1, sizeof *watch);
+
+    if (!watch)
+        return -1;
+    watch->loop = hub->loop;
+    watch->fn = fn;
+    watch->arg = arg;
+    ev_signal_init(&watch->signal, on_signal, signum);
+    if (!catch_signal(watch)) {
+        free(watch);
         errno = EBUSY;
         return -1;
     }
-    struct signal_watch *watch = calloc(1, sizeof *watch);
-    if (!watch) {
-        disclaim(signum);
-        return -1;
-    }
-    watch->fn = fn;
-    watch->arg = arg;
-    sigaction(signum, NULL, &watch->previous);
-    ev_signal_init(&watch->signal, on_signal, signum);
-    ev_signal_start(hub->loop, &watch->signal);
     hub->armed++;
     watch->next = hub->signals;
     hub->signals = watch;

@@ -1,6 +1,8 @@
 /* Streams over sockets. */
 #include "hub.h"
 
+#include "simulation.h"
+
 #include <cress/io.h>
 #include <cress/stream.h>
 
@@ -29,7 +31,7 @@ static ssize_t socket_read(cress_stream *s, void *buf, size_t len, int flags)
     if (!may_go_on(flags))
         return -1;
     for (;;) {
-        ssize_t count = recv(fd_of(s), buf, len, MSG_DONTWAIT);
+        ssize_t count = sys_recv(fd_of(s), buf, len, MSG_DONTWAIT);
         if (count >= 0 && !(flags & CRESS_STREAM_DONTWAIT))
             cress_take_turns();
         if (count >= 0 || (errno != EAGAIN && errno != EINTR))
@@ -46,10 +48,10 @@ static ssize_t socket_read(cress_stream *s, void *buf, size_t len, int flags)
 static ssize_t send_once(int fd, const struct iovec *iov, int count)
 {
     if (count == 1)
-        return send(fd, iov->iov_base, iov->iov_len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        return sys_send(fd, iov->iov_base, iov->iov_len, MSG_DONTWAIT | MSG_NOSIGNAL);
     struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)iov,
                               .msg_iovlen = (size_t)count };
-    return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return sys_sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 /* What is left after `sent` bytes: skips whole pieces; the first left is cut into `cut`. */
@@ -114,7 +116,7 @@ static ssize_t socket_send_file(cress_stream *s, int fd, off_t offset, size_t le
     if (hub_check() < 0 || unblock(fd_of(s)) < 0)
         return -1;
     while (total < len) {
-        ssize_t sent = sendfile(fd_of(s), fd, &offset, len - total);
+        ssize_t sent = sys_sendfile(fd_of(s), fd, &offset, len - total);
         if (sent > 0)
             total += (size_t)sent;
         else if (sent == 0)

@@ -1,6 +1,7 @@
 /* Limits: a stack of nodes that each waiting call looks at. See hub.c for how a
  * wait finds the earliest and marks what has passed. */
 #include "hub.h"
+#include "misuse.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -15,6 +16,7 @@ static void open_timeout(cress_timeout *t, cress_seconds span, bool shields)
         .deadline = hub_deadline(span),
         .outer = g->timeouts,
         .shields = shields,
+        .open = true,
     };
     g->timeouts = t;
 }
@@ -34,18 +36,37 @@ bool cress_timeout_expired(const cress_timeout *t)
     return t->expired || t->deadline <= cress_now();
 }
 
+/* Does t lie in the frame of a function that has returned? Its content is gone then. */
+static bool is_gone(const cress_greenlet *g, const cress_timeout *t)
+{
+    const char *at = (const char *)t, *here = __builtin_frame_address(0);
+
+    return at >= g->stack->extent.bottom && at < here;
+}
+
+static int refuse_close(cress_greenlet *g, cress_timeout *t, const void *site)
+{
+    cress_timeout *inner = g->timeouts;
+
+    if (!t->open)
+        return misuse_at(site, EINVAL, "cress_timeout_close: it is not open");
+    misuse_at(site, EINVAL, "cress_timeout_close: another cress_timeout is open inside this one");
+    while (inner && inner != t && !is_gone(g, inner)) {
+        inner->open = false;
+        inner = inner->outer;
+    }
+    return 0;
+}
+
 void cress_timeout_close(cress_timeout *t)
 {
     cress_greenlet *g = cress_self();
-    char name[64];
 
     assert(g);
-    if (g->timeouts != t) {
-        fprintf(stderr, "cress: greenlet %s closes a cress_timeout that is not its innermost\n",
-                cress_name(g, name, sizeof name));
-        abort();
-    }
+    if (g->timeouts != t && refuse_close(g, t, __builtin_return_address(0)) < 0)
+        return;
     g->timeouts = t->outer;
+    t->open = false;
     t->expired = cress_timeout_expired(t);
     t->deadline = CRESS_FOREVER; /* what has not passed by now never will */
     if (!g->cancelled)

@@ -33,6 +33,23 @@ static ssize_t first_woken(const struct cress_waiter *waiters, size_t count)
     return -1;
 }
 
+static bool any_foreign(cress_waitable *const objects[], size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (objects[i] && waiter_is_foreign(objects[i]))
+            return true;
+    return false;
+}
+
+/* For reports. */
+static const void *first_of(cress_waitable *const objects[], size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (objects[i])
+            return objects[i];
+    return NULL;
+}
+
 static ssize_t wait_in_all(cress_waitable *const objects[], struct cress_waiter *waiters,
                            size_t count, cress_seconds timeout)
 {
@@ -42,7 +59,8 @@ static ssize_t wait_in_all(cress_waitable *const objects[], struct cress_waiter 
             waiter_push_watcher(objects[i], &waiters[i]);
     }
 
-    int result = hub_wait(hub_deadline(timeout), "any of several", NULL);
+    int result =
+        hub_wait(hub_deadline(timeout), "any of several, the first at", first_of(objects, count));
 
     for (size_t i = 0; i < count; i++)
         waiter_remove(&waiters[i]);
@@ -60,6 +78,8 @@ ssize_t cress_wait_any(cress_waitable *const objects[], size_t count, cress_seco
 
     if (hub_check() < 0)
         return -1;
+    if (any_foreign(objects, count))
+        return waiter_refuse_foreign(__builtin_return_address(0));
 
     ssize_t index = first_ready(objects, count);
 

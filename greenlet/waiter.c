@@ -4,6 +4,7 @@
 #include "waiter.h"
 
 #include "hub.h"
+#include "misuse.h"
 
 #include <errno.h>
 
@@ -15,6 +16,16 @@ static bool in_greenlet(void)
 int waiter_check(void)
 {
     return in_greenlet() ? hub_check() : 0;
+}
+
+bool waiter_is_foreign(const cress_waitable *line)
+{
+    return line->first && line->first->greenlet->hub != hub_current;
+}
+
+int waiter_refuse_foreign(const void *site)
+{
+    return misuse_at(site, EPERM, "greenlets of another thread wait on what this call touches");
 }
 
 static void append(cress_waitable *line, struct cress_waiter *waiter)
@@ -60,18 +71,30 @@ void waiter_remove(struct cress_waiter *waiter)
     waiter->line = NULL;
 }
 
-struct cress_waiter *waiter_pop(cress_waitable *line)
+struct cress_waiter *waiter_first(cress_waitable *line)
 {
     struct cress_waiter *waiter, *next;
 
+    if (waiter_is_foreign(line)) {
+        waiter_refuse_foreign(__builtin_return_address(0));
+        return NULL;
+    }
     for (waiter = line->first; waiter; waiter = next) {
         next = waiter->next;
-        if (waiter->watches && waiter->greenlet->parked)
-            continue;
-        waiter_remove(waiter);
-        if (waiter->greenlet->parked)
+        if (!waiter->greenlet->parked)
+            waiter_remove(waiter);
+        else if (!waiter->watches)
             break;
     }
+    return waiter;
+}
+
+struct cress_waiter *waiter_pop(cress_waitable *line)
+{
+    struct cress_waiter *waiter = waiter_first(line);
+
+    if (waiter)
+        waiter_remove(waiter);
     return waiter;
 }
 
@@ -79,6 +102,10 @@ void waiter_wake_all(cress_waitable *line, int error)
 {
     struct cress_waiter *waiter;
 
+    if (waiter_is_foreign(line)) {
+        waiter_refuse_foreign(__builtin_return_address(0));
+        return;
+    }
     while ((waiter = line->first)) {
         waiter_remove(waiter);
         if (!waiter->greenlet->parked)
@@ -100,6 +127,8 @@ int waiter_wait(cress_waitable *line, struct cress_waiter *waiter, cress_seconds
 {
     if (!in_greenlet())
         return refuse(timeout <= 0);
+    if (waiter_is_foreign(line))
+        return waiter_refuse_foreign(__builtin_return_address(0));
     waiter_push(line, waiter);
 
     int result = hub_wait(hub_deadline(timeout), what, line);
@@ -114,6 +143,8 @@ int waiter_watch(cress_waitable *line, cress_seconds deadline, const char *what)
 
     if (!in_greenlet())
         return refuse(deadline <= cress_now());
+    if (waiter_is_foreign(line))
+        return waiter_refuse_foreign(__builtin_return_address(0));
     waiter_push_watcher(line, &waiter);
 
     int result = hub_wait(deadline, what, line);

@@ -40,12 +40,19 @@ struct cress_waiter {
  * nothing to wait for. */
 int waiter_check(void);
 
+/* Do greenlets of another thread stand in line? Primitives are not shared between threads: who
+ * finds this touches nothing and calls it misuse, with EPERM. */
+bool waiter_is_foreign(const cress_waitable *line);
+int waiter_refuse_foreign(const void *site);
+
 /* Appends the running greenlet, as one who takes, or as a watcher. */
 void waiter_push(cress_waitable *line, struct cress_waiter *waiter);
 void waiter_push_watcher(cress_waitable *line, struct cress_waiter *waiter);
 /* Takes it out of its line, if it stands in one. */
 void waiter_remove(struct cress_waiter *waiter);
-/* Takes out the oldest who still waits to take; NULL: none does. */
+/* The oldest who still waits to take, left in line; NULL: none does. */
+struct cress_waiter *waiter_first(cress_waitable *line);
+/* The same, taken out. */
 struct cress_waiter *waiter_pop(cress_waitable *line);
 /* Wakes all with error, watchers with 0, and empties the line. */
 void waiter_wake_all(cress_waitable *line, int error);

@@ -25,6 +25,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
         w->waiter = NULL;
         hub_wake(g, revents & EV_ERROR ? EBADF : 0);
     } else if (w->on_idle) {
+        hub_current->stirred = true;
         w->on_idle(w);
     } else {
         cress_watch_stop(w);
@@ -44,15 +45,13 @@ int cress_watch_fd(const cress_watch *w)
 
 void cress_watch_start(cress_watch *w)
 {
-    if (!w->armed)
-        hub_io_start(hub_current, io_of(w));
+    hub_io_start(hub_current, io_of(w));
     w->armed = true;
 }
 
 void cress_watch_stop(cress_watch *w)
 {
-    if (w->armed)
-        hub_io_stop(hub_current, io_of(w));
+    hub_io_stop(hub_current, io_of(w));
     w->armed = false;
 }
 
@@ -60,7 +59,7 @@ int cress_watch_wait(cress_watch *w, cress_seconds timeout)
 {
     if (hub_check() < 0)
         return -1;
-    assert(!w->waiter);
+    assert(!w->waiter || w->waiter->state == GREENLET_ENDED); /* in a forked child */
     w->waiter = cress_self();
     cress_watch_start(w);
     int result = hub_wait(hub_deadline(timeout), "watched descriptor # to read",
@@ -76,7 +75,7 @@ void watch_rest(cress_greenlet *g)
 
     if (!w)
         return;
-    assert(!w->waiter);
+    assert(!w->waiter || w->waiter->state == GREENLET_ENDED); /* in a forked child */
     w->waiter = g;
     cress_watch_start(w);
 }

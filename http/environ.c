@@ -157,6 +157,21 @@ static cress_str https(const cress_environ *env)
     return strcmp(scheme_of(env), "https") == 0 ? CRESS_STR("on") : absent;
 }
 
+static cress_str ssl_protocol(const cress_environ *env)
+{
+    return peer_of(env)->tls ? peer_of(env)->tls->protocol : absent;
+}
+
+static cress_str ssl_cipher(const cress_environ *env)
+{
+    return peer_of(env)->tls ? peer_of(env)->tls->cipher : absent;
+}
+
+static cress_str ssl_server_name(const cress_environ *env)
+{
+    return peer_of(env)->tls ? peer_of(env)->tls->server_name : absent;
+}
+
 static cress_str remote_port(const cress_environ *env)
 {
     return or_empty(peer_of(env)->remote_port);
@@ -251,6 +266,9 @@ static const struct variable {
     { { "REQUEST_URI", 11 }, cress_target },
     { { "RAW_URI", 7 }, cress_target },
     { { "HTTPS", 5 }, https },
+    { { "SSL_PROTOCOL", 12 }, ssl_protocol },
+    { { "SSL_CIPHER", 10 }, ssl_cipher },
+    { { "SSL_TLS_SNI", 11 }, ssl_server_name }, /* mod_ssl's name */
     { { "wsgi.version", 12 }, wsgi_version },
     { { "wsgi.url_scheme", 15 }, url_scheme },
     { { "wsgi.multithread", 16 }, no },

@@ -7,7 +7,8 @@
  */
 #include "config.h"
 
-#include "address.h"
+#include "bind.h"
+#include "https.h"
 #include "log.h"
 #include "option.h"
 
@@ -225,6 +226,10 @@ int config_check(const cress_config *config)
                                  : "no application");
         return -1;
     }
+    if (!config->certfile && (config->keyfile || config->ciphers)) {
+        log_complain("--%s: there is no --certfile", config->keyfile ? "keyfile" : "ciphers");
+        return -1;
+    }
     return 0;
 }
 
@@ -270,17 +275,20 @@ void config_print(const cress_config *config)
 
 static int check_all(const cress_config *config)
 {
-    address *addresses;
+    cress_address *addresses;
+    cress_tls_context *tls;
     size_t count;
     int status;
 
     if (config_check(config) < 0)
         return CRESS_EXIT_USAGE;
-    status = address_parse_list(config->bind, &addresses, &count);
+    status = bind_parse_list(config->bind, &addresses, &count);
     if (status != CRESS_EXIT_OK)
         return status;
     free(addresses);
-    return config_check_descriptors(config, count);
+    status = https_load(config, &tls);
+    cress_tls_context_release(tls);
+    return status != CRESS_EXIT_OK ? status : config_check_descriptors(config, count);
 }
 
 int config_run(cress_config *config, const config_command *command)

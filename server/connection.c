@@ -7,12 +7,18 @@
  * While the application waits, the hub watches the socket: what the client sends is
  * read ahead up to a bound, and a client that leaves cancels the application's waits.
  * Output that was collected goes to the kernel whenever the greenlet parks.
+ *
+ * Over TLS the greenlet rests between the steps of the handshake too. Two things are
+ * different from then on: bytes may have been decrypted that no descriptor tells of
+ * (cress_stream_pending), so there is no rest before they are read; and a connection that ends
+ * well says goodbye.
  */
 #define _GNU_SOURCE /* POLLRDHUP */
 
 #include "worker.h"
 
 #include <cress/stream.h>
+#include <cress/tls.h>
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -33,6 +39,11 @@ enum connection_state {
 enum { LINGER_BYTES = 256 * 1024 };
 static const cress_seconds LINGER_TIME = 2.0;
 
+struct tls {
+    cress_tls_stream stream;
+    cress_http1_tls facts;
+};
+
 struct connection {
     cress_socket_stream socket;
     cress_http1 http;
@@ -42,8 +53,10 @@ struct connection {
     struct expiry_node expiry;
     uint8_t state; /* enum connection_state */
     bool late;     /* the list that it was in has let it expire */
+    bool agreed;   /* the TLS handshake is done */
     cress_http1_peer peer;
     char address[INET6_ADDRSTRLEN], port[6];
+    struct tls tls[]; /* one, if the worker has a context */
 };
 
 /* ---- whom it is with -------------------------------------------------------------- */
@@ -92,8 +105,10 @@ static cress_str str_of(const char *text)
 static void name_peer(struct connection *conn, const struct listener *l,
                       const struct sockaddr *peer)
 {
-    conn->peer = (cress_http1_peer){ CRESS_STR(""), CRESS_STR(""), str_of(l->server_name),
-                                     str_of(l->server_port) };
+    conn->peer = (cress_http1_peer){ .remote_addr = CRESS_STR(""),
+                                     .remote_port = CRESS_STR(""),
+                                     .server_name = str_of(l->server_name),
+                                     .server_port = str_of(l->server_port) };
     if (peer->sa_family == AF_INET) {
         const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)peer;
         size_t len = write_ipv4(conn->address, in->sin_addr);
@@ -141,6 +156,8 @@ static void on_idle(cress_watch *watch)
         return;
     }
     int more = cress_http1_pull(&conn->http);
+    if (more > 0 && conn->agreed && cress_stream_pending(conn->http.stream))
+        more = cress_http1_pull(&conn->http); /* the end was seen behind what came */
     if (more <= 0)
         cress_watch_stop(watch); /* until the handler waits again */
     if (more == 0 && !conn->expiry.list)
@@ -212,11 +229,34 @@ static void linger(struct connection *conn)
     cress_timeout limit;
 
     cress_timeout_start_shielded(&limit, LINGER_TIME);
-    if (cress_stream_shutdown(&conn->socket.stream) == 0)
-        while ((count = cress_stream_read(&conn->socket.stream, sink, sizeof sink, 0)) > 0 &&
+    if (cress_stream_shutdown(conn->http.stream) == 0)
+        while ((count = cress_stream_read(conn->http.stream, sink, sizeof sink, 0)) > 0 &&
                total < LINGER_BYTES)
             total += (size_t)count;
     cress_timeout_close(&limit);
+}
+
+/* [waits] Without a goodbye the client would take the last answer for a part of one. What a
+ * slow client has not taken yet goes first. One that said goodbye itself may wait for ours. */
+static void say_goodbye(struct connection *conn)
+{
+    cress_timeout limit;
+
+    cress_timeout_start_shielded(&limit, conn->worker->config->write_timeout);
+    if (conn->http.gone || cress_stream_writev(conn->http.stream, NULL, 0, 0) == 0)
+        cress_stream_shutdown(conn->http.stream);
+    cress_timeout_close(&limit);
+}
+
+/* [waits] Whatever the client is still to see. */
+static void take_leave(struct connection *conn)
+{
+    if (conn->worker->quick)
+        return;
+    if (conn->agreed && !conn->http.reset)
+        say_goodbye(conn);
+    if (conn->http.linger && !conn->http.gone)
+        linger(conn);
 }
 
 static void close_connection(struct connection *conn)
@@ -224,13 +264,12 @@ static void close_connection(struct connection *conn)
     struct worker *worker = conn->worker;
 
     expiry_remove(&conn->expiry);
-    if (conn->http.linger && !conn->http.gone && !worker->quick)
-        linger(conn);
+    take_leave(conn);
     if (conn->http.reset)
         setsockopt(cress_watch_fd(&conn->socket.watch), SOL_SOCKET, SO_LINGER,
                    &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
     cress_http1_destroy(&conn->http);
-    cress_stream_close(&conn->socket.stream);
+    cress_stream_close(worker->tls ? &conn->tls->stream.stream : &conn->socket.stream);
     if (conn->previous)
         conn->previous->next = conn->next;
     else
@@ -262,6 +301,76 @@ static bool await_request(struct connection *conn)
     return true;
 }
 
+/* ---- TLS ------------------------------------------------------------------------------ */
+
+/* To who took the port for one that speaks plain HTTP. */
+static void answer_plain_request(struct connection *conn)
+{
+    static char answer[] = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n"
+                           "Content-Type: text/plain\r\n\r\n"
+                           "400 A plain HTTP request was sent to a port that speaks HTTPS\n";
+    struct iovec iov = { answer, sizeof answer - 1 };
+    cress_http1_log entry = { .status = 400, .minor = 1 };
+
+    conn->http.stream = &conn->socket.stream;
+    conn->http.linger = cress_stream_writev(conn->http.stream, &iov, 1, CRESS_STREAM_DONTWAIT) > 0;
+    if (conn->worker->access_log)
+        access_log_write(conn->worker->access_log, conn->peer.remote_addr, &entry);
+}
+
+static void note_agreement(struct connection *conn)
+{
+    const cress_tls_stream *stream = &conn->tls->stream;
+    const char *name = cress_tls_server_name(stream);
+
+    conn->agreed = true;
+    conn->late = false;
+    expiry_remove(&conn->expiry);
+    conn->tls->facts = (cress_http1_tls){ .protocol = str_of(cress_tls_version(stream)),
+                                          .cipher = str_of(cress_tls_cipher(stream)) };
+    if (*name)
+        conn->tls->facts.server_name = str_of(name);
+    conn->peer.tls = &conn->tls->facts;
+}
+
+static void give_up_handshake(struct connection *conn, int error)
+{
+    const char *why = conn->late ? "too slow" : cress_tls_error(&conn->tls->stream);
+
+    if (error == EPROTOTYPE)
+        answer_plain_request(conn);
+    cress_log(CRESS_LOG_DEBUG, "TLS handshake with %s: %s", conn->peer.remote_addr.data,
+              *why ? why : strerror(error));
+    close_connection(conn);
+}
+
+/* The next step of the handshake. Once it is done there may be a request already. */
+static enum { TLS_AGREED, TLS_RESTS, TLS_FAILED } shake_hands(struct connection *conn)
+{
+    bool is_over = cress_check() < 0 || conn->late || conn->worker->draining;
+
+    if (cress_tls_handshake(&conn->tls->stream, CRESS_STREAM_DONTWAIT) == 0) {
+        note_agreement(conn);
+        return TLS_AGREED;
+    }
+    if (errno != EAGAIN || is_over) {
+        give_up_handshake(conn, errno);
+        return TLS_FAILED;
+    }
+    if (!conn->expiry.list)
+        expiry_add(&conn->worker->handshakes, &conn->expiry);
+    conn->state = CONNECTION_RESTS;
+    return TLS_RESTS;
+}
+
+/* No descriptor tells of what was decrypted already. */
+static bool has_more(struct connection *conn)
+{
+    return conn->agreed && cress_stream_pending(conn->http.stream);
+}
+
+/* ---- the whole ------------------------------------------------------------------------ */
+
 /* Runs each time something has arrived, until there is nothing more to do. */
 static void *run(void *arg)
 {
@@ -269,6 +378,15 @@ static void *run(void *arg)
 
     conn->state = CONNECTION_BUSY;
     conn->http.readable = true;
+    if (conn->worker->tls && !conn->agreed)
+        switch (shake_hands(conn)) {
+        case TLS_AGREED:
+            break;
+        case TLS_RESTS:
+            return cress_rest(&conn->socket.watch);
+        case TLS_FAILED:
+            return NULL;
+        }
     for (;;) {
         bool closing = conn->http.closing;
         switch (cress_http1_next(&conn->http, false)) {
@@ -281,6 +399,10 @@ static void *run(void *arg)
             cress_take_turns();            /* a client that never stops sending is one of many */
             break;
         case CRESS_HTTP1_WAIT:
+            if (has_more(conn)) {
+                conn->http.readable = true;
+                break;
+            }
             if (await_request(conn))
                 return cress_rest(&conn->socket.watch);
             /* fallthrough */
@@ -293,16 +415,31 @@ static void *run(void *arg)
     }
 }
 
+/* The stream to talk through; NULL: ENOMEM. */
+static cress_stream *open_stream(struct connection *conn, int fd, cress_tls_context *tls)
+{
+    cress_socket_stream_init(&conn->socket, fd, on_idle);
+    if (!tls)
+        return &conn->socket.stream;
+    return cress_tls_server_init(&conn->tls->stream, tls, &conn->socket) < 0
+               ? NULL
+               : &conn->tls->stream.stream;
+}
+
 void connection_start(struct listener *l, int fd, const struct sockaddr *peer)
 {
     struct worker *worker = l->worker;
-    struct connection *conn = calloc(1, sizeof *conn);
-    cress_greenlet *g = conn ? cress_spawn(run, conn) : NULL;
+    struct connection *conn = calloc(1, sizeof *conn + (worker->tls ? sizeof *conn->tls : 0));
+    cress_stream *stream = conn ? open_stream(conn, fd, worker->tls) : NULL;
+    cress_greenlet *g = stream ? cress_spawn(run, conn) : NULL;
 
     if (!g) {
         cress_log(CRESS_LOG_ERROR, "a connection was refused: %s", strerror(errno));
+        if (stream)
+            cress_stream_close(stream);
+        else
+            close(fd);
         free(conn);
-        close(fd);
         return;
     }
     conn->worker = worker;
@@ -310,8 +447,7 @@ void connection_start(struct listener *l, int fd, const struct sockaddr *peer)
     cress_set_hooks(g, &hooks, conn);
     cress_release(g);
     name_peer(conn, l, peer);
-    cress_socket_stream_init(&conn->socket, fd, on_idle);
-    cress_http1_init(&conn->http, &conn->socket.stream, &worker->http, &conn->peer);
+    cress_http1_init(&conn->http, stream, &worker->http, &conn->peer);
     conn->next = worker->connections;
     if (conn->next)
         conn->next->previous = conn;

@@ -83,13 +83,14 @@ static void *accept_all(void *arg)
 
 int listener_start(struct listener *l, struct worker *worker, int fd)
 {
-    address a;
+    cress_address a;
 
     *l = (struct listener){ .worker = worker };
     cress_watch_init(&l->watch, fd, NULL);
-    if (address_of_socket(fd, &a) < 0)
+    if (cress_address_of_socket(fd, &a) < 0)
         return -1;
-    address_split(&a, l->server_name, sizeof l->server_name, l->server_port, sizeof l->server_port);
+    cress_address_split(&a, l->server_name, sizeof l->server_name, l->server_port,
+                        sizeof l->server_port);
     l->acceptor = cress_spawn(accept_all, l);
     if (!l->acceptor)
         return -1;
@@ -106,5 +107,5 @@ void listener_stop(struct listener *l)
     l->acceptor = NULL;
     int fd = cress_watch_fd(&l->watch);
     cress_watch_finish(&l->watch);
-    address_close_listener(fd);
+    cress_close_listener(fd);
 }

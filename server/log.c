@@ -3,7 +3,7 @@
  * A line must never hold up the requests: it is one write(2), and when the other
  * end of a pipe or a terminal does not keep up the line is dropped and counted, and
  * the count goes out before the next one. Nor may what a client sent forge lines or
- * steer a terminal: control bytes are escaped.
+ * steer a terminal: control bytes are escaped. Threads beside the server's may log too.
  *
  *     [2026-11-22 16:00:00 +0000] [4711] [INFO] Listening at: http://127.0.0.1:8000 (4711)
  *     [2026-11-22 16:00:05 +0000] [4711] [ERROR] [GET /chat] text
@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,7 @@ static struct {
     const char *program;
     unsigned long lost;
 } state = { .fd = -1, .level = CRESS_LOG_INFO, .program = "cress" };
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* for writing, and for a new file */
 
 /* ---- life ----------------------------------------------------------------------- */
 
@@ -101,9 +103,11 @@ int log_reopen(void)
     fd = open_file(state.path);
     if (fd < 0)
         return -1;
+    pthread_mutex_lock(&lock);
     close(state.fd);
     state.fd = fd;
     state.regular = is_regular(fd);
+    pthread_mutex_unlock(&lock);
     return 0;
 }
 
@@ -255,13 +259,47 @@ void cress_log(int level, const char *format, ...)
         level = level < 0 ? CRESS_LOG_DEBUG : CRESS_LOG_CRITICAL;
     if (!log_enabled(level))
         return;
+    pthread_mutex_lock(&lock);
     if (state.lost > 0)
         report_lost();
     errno = saved;
     va_start(args, format);
     write_line(level, format, args);
     va_end(args);
+    pthread_mutex_unlock(&lock);
     errno = saved;
+}
+
+/* Whole lines that fit into one write; a single one that does not is cut. */
+static size_t take_lines(const char *text, size_t len, char *lines, size_t *ret_used)
+{
+    size_t used = 0, taken = 0;
+
+    while (taken < len) {
+        const char *end = memchr(text + taken, '\n', len - taken);
+        size_t count = end ? (size_t)(end - text) - taken : len - taken;
+        char line[LINE_MAX_BYTES / 4 - 8];
+
+        snprintf(line, sizeof line, "%.*s", (int)count, text + taken);
+        if (used + 4 * strlen(line) + 5 > LINE_MAX_BYTES)
+            break;
+        used = append_escaped(lines, LINE_MAX_BYTES - 1, used, line);
+        lines[used++] = '\n';
+        taken += count + (end != NULL);
+    }
+    *ret_used = used;
+    return taken;
+}
+
+size_t log_lines(const char *text, size_t len)
+{
+    char lines[LINE_MAX_BYTES];
+    size_t used, taken = take_lines(text, len, lines, &used);
+
+    pthread_mutex_lock(&lock);
+    bool put = put_line(lines, used);
+    pthread_mutex_unlock(&lock);
+    return put ? taken : 0;
 }
 
 /* ---- before there is a log ------------------------------------------------------- */

@@ -18,6 +18,10 @@ int log_reopen(void);
 int log_level_by_name(const char *name);
 bool log_enabled(int level);
 
+/* As many whole lines of text as the log takes now, as they are, but with control bytes escaped:
+ * how many bytes of text that were; 0: none, it does not keep up. By any thread. */
+size_t log_lines(const char *text, size_t len);
+
 /* "program: text" on stderr, for what keeps the server from starting. */
 void log_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* How the program is called: argv[0] without its folders. Borrowed. */

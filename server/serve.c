@@ -1,8 +1,9 @@
 /* cress_serve: from a configuration to a running worker, and back. */
 #include <cress/serve.h>
 
-#include "address.h"
+#include "bind.h"
 #include "config.h"
+#include "https.h"
 #include "log.h"
 #include "worker.h"
 
@@ -14,7 +15,7 @@
 #include <unistd.h>
 
 struct listeners {
-    address *addresses;
+    cress_address *addresses;
     int *fds;
     size_t count; /* of addresses */
     size_t open;  /* of fds */
@@ -22,14 +23,14 @@ struct listeners {
 
 /* ---- listeners -------------------------------------------------------------------- */
 
-static int open_one(const address *a, int backlog, struct listeners *listeners)
+static int open_one(const cress_address *a, const cress_config *config, struct listeners *listeners)
 {
     char text[160];
-    int fd = address_listen(a, backlog);
+    int fd = bind_listen(a, config->backlog);
 
     if (fd < 0) {
         int error = errno;
-        address_format(a, text, sizeof text);
+        bind_format(a, config->certfile ? "https" : "http", text, sizeof text);
         log_complain("can't listen at %s: %s", text, strerror(error));
         return CRESS_EXIT_BIND;
     }
@@ -47,14 +48,14 @@ static int open_listeners(const cress_config *config, struct listeners *listener
         return CRESS_EXIT_FAILURE;
     }
     for (size_t i = 0; i < listeners->count && status == CRESS_EXIT_OK; i++)
-        status = open_one(&listeners->addresses[i], config->backlog, listeners);
+        status = open_one(&listeners->addresses[i], config, listeners);
     return status;
 }
 
 static void close_listeners(const struct listeners *listeners)
 {
     for (size_t i = 0; i < listeners->open; i++)
-        address_close_listener(listeners->fds[i]);
+        cress_close_listener(listeners->fds[i]);
 }
 
 /* ---- the process --------------------------------------------------------------------- */
@@ -94,7 +95,8 @@ static int open_log(const cress_config *config)
 }
 
 /* The listeners are closed by the worker, or here if it never came to that. */
-static int serve_on(const cress_config *config, const struct listeners *listeners)
+static int serve_on(const cress_config *config, cress_tls_context *tls,
+                    const struct listeners *listeners)
 {
     int status = write_pidfile(config->pidfile);
 
@@ -103,20 +105,20 @@ static int serve_on(const cress_config *config, const struct listeners *listener
         return status;
     }
     cress_log(CRESS_LOG_INFO, "Starting cress %s", CRESS_VERSION);
-    status = worker_run(config, listeners->fds, listeners->count);
+    status = worker_run(config, tls, listeners->fds, listeners->count);
     remove_pidfile(config->pidfile);
     return status;
 }
 
-static int listen_and_serve(const cress_config *config)
+static int listen_and_serve(const cress_config *config, cress_tls_context *tls)
 {
     struct listeners listeners = { 0 };
-    int status = address_parse_list(config->bind, &listeners.addresses, &listeners.count);
+    int status = bind_parse_list(config->bind, &listeners.addresses, &listeners.count);
 
     if (status == CRESS_EXIT_OK)
         status = open_listeners(config, &listeners);
     if (status == CRESS_EXIT_OK)
-        status = serve_on(config, &listeners);
+        status = serve_on(config, tls, &listeners);
     else
         close_listeners(&listeners);
     free(listeners.addresses);
@@ -127,6 +129,7 @@ static int listen_and_serve(const cress_config *config)
 int cress_serve(const cress_config *config)
 {
     cress_config filled = *config;
+    cress_tls_context *tls;
 
     config_fill(&filled);
     if (config_check(&filled) < 0)
@@ -135,7 +138,10 @@ int cress_serve(const cress_config *config)
     if (status != CRESS_EXIT_OK)
         return status;
     signal(SIGPIPE, SIG_IGN);
-    status = listen_and_serve(&filled);
+    status = https_load(&filled, &tls);
+    if (status == CRESS_EXIT_OK)
+        status = listen_and_serve(&filled, tls);
+    cress_tls_context_release(tls);
     log_close();
     return status;
 }

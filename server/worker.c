@@ -2,8 +2,8 @@
  *
  * SIGTERM and SIGHUP drain: nothing new is accepted, connections without a request close at
  * once, requests in flight finish within graceful_timeout and are then cancelled, so that
- * their clean-up runs. SIGINT and SIGQUIT cancel at once. SIGUSR1 reopens the logs.
- * gunicorn's signals.
+ * their clean-up runs. SIGINT and SIGQUIT cancel at once. SIGUSR1 reopens the logs. These are
+ * gunicorn's signals; SIGUSR2 writes down what every greenlet is doing.
  */
 #include "worker.h"
 
@@ -11,6 +11,7 @@
 
 #include <cress/hub.h>
 #include <cress/io.h>
+#include <cress/monitor.h>
 #include <cress/signal.h>
 
 #include <errno.h>
@@ -21,6 +22,7 @@
 
 static const cress_seconds CLEANUP_TIME = 5.0; /* for what was cancelled */
 static const cress_seconds PROBE_SPAN = 0.5;
+static const cress_seconds DUMP_PAUSE = 0.01, DUMP_PATIENCE = 10.0;
 
 /* What it is started with, and how that went. */
 struct start {
@@ -63,6 +65,55 @@ static void *on_reopen(void *arg)
     return NULL;
 }
 
+/* [waits] For a reader of the log that does not keep up; not for ever. */
+static int write_to_log(const char *text, size_t len, void *arg)
+{
+    cress_seconds *patience = arg;
+
+    while (len > 0) {
+        size_t count = log_lines(text, len);
+        text += count;
+        len -= count;
+        if (count > 0)
+            continue;
+        if (*patience <= 0) {
+            errno = ETIMEDOUT;
+            return -1;
+        }
+        *patience -= DUMP_PAUSE;
+        if (cress_sleep(DUMP_PAUSE) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static void *on_dump(void *arg)
+{
+    cress_seconds patience = DUMP_PATIENCE;
+    cress_hub_stats stats;
+
+    cress_set_name(cress_self(), "dump");
+    cress_get_hub_stats(&stats);
+    cress_log(CRESS_LOG_INFO, "Handling signal: usr2: %zu greenlets", stats.greenlets);
+    if (cress_dump_greenlets(write_to_log, &patience) < 0)
+        cress_log(CRESS_LOG_ERROR, "the dump was cut short: %s", strerror(errno));
+    else
+        cress_log(CRESS_LOG_INFO, "Dumped");
+    return arg;
+}
+
+/* In the thread of the hub's monitor, while the hub is stuck: a reader of the log that does not
+ * keep up gets no more than the first line. */
+static void on_stall(const char *report, void *arg)
+{
+    size_t first = strcspn(report, "\n"), len = strlen(report), count = 1;
+
+    (void)arg;
+    cress_log(CRESS_LOG_WARNING, "%.*s", (int)first, report);
+    for (size_t at = first + 1; at < len && count > 0; at += count)
+        count = log_lines(report + at, len - at);
+}
+
 /* Under nohup a hang-up stays ignored. */
 static bool heeds_hangup(void)
 {
@@ -76,7 +127,7 @@ static int catch_signals(struct worker *worker)
     if (cress_signal(SIGTERM, on_graceful, worker) < 0 ||
         (heeds_hangup() && cress_signal(SIGHUP, on_graceful, worker) < 0) ||
         cress_signal(SIGINT, on_quick, worker) < 0 || cress_signal(SIGQUIT, on_quick, worker) < 0 ||
-        cress_signal(SIGUSR1, on_reopen, worker) < 0) {
+        cress_signal(SIGUSR1, on_reopen, worker) < 0 || cress_signal(SIGUSR2, on_dump, NULL) < 0) {
         cress_log(CRESS_LOG_CRITICAL, "signals can't be caught: %s", strerror(errno));
         return CRESS_EXIT_FAILURE;
     }
@@ -145,6 +196,8 @@ static int start_lists(struct worker *worker)
     admission_init(&worker->admission, config->concurrency, config->concurrency_backlog);
     if (expiry_start(&worker->idle, config->keep_alive, connection_expire) == 0 &&
         expiry_start(&worker->heads, config->header_timeout, connection_expire) == 0 &&
+        (!worker->tls ||
+         expiry_start(&worker->handshakes, config->handshake_timeout, connection_expire) == 0) &&
         expiry_start(&worker->full, PROBE_SPAN, connection_probe) == 0)
         return CRESS_EXIT_OK;
     cress_log(CRESS_LOG_CRITICAL, "%s", strerror(errno));
@@ -153,19 +206,19 @@ static int start_lists(struct worker *worker)
 
 static void announce(const struct listener *l)
 {
-    address a;
+    cress_address a;
     char text[160];
 
-    if (address_of_socket(cress_watch_fd(&l->watch), &a) < 0)
+    if (cress_address_of_socket(cress_watch_fd(&l->watch), &a) < 0)
         return;
-    address_format(&a, text, sizeof text);
+    bind_format(&a, l->worker->http.scheme, text, sizeof text);
     cress_log(CRESS_LOG_INFO, "Listening at: %s (%ld)", text, (long)getpid());
 }
 
 static void close_from(const struct start *start, size_t first)
 {
     for (size_t i = first; i < start->count; i++)
-        address_close_listener(start->fds[i]);
+        cress_close_listener(start->fds[i]);
 }
 
 static int start_listeners(struct worker *worker, const struct start *start)
@@ -231,6 +284,7 @@ static void close_all(struct worker *worker)
 {
     expiry_stop(&worker->idle);
     expiry_stop(&worker->heads);
+    expiry_stop(&worker->handshakes);
     expiry_stop(&worker->full);
     if (worker->application.finish && worker->factory_error == 0)
         worker->application.finish(worker->application.self);
@@ -285,14 +339,19 @@ static void configure_http(struct worker *worker)
         .write_timeout = config->write_timeout,
         .keep_alive = config->keep_alive > 0 ? config->keep_alive : 0,
         .allow_half_close = config->allow_half_close,
+        .scheme = worker->tls ? "https" : "http",
     };
 }
 
-int worker_run(const cress_config *config, const int fds[], size_t count)
+int worker_run(const cress_config *config, cress_tls_context *tls, const int fds[], size_t count)
 {
-    struct worker worker = { .config = config };
+    struct worker worker = { .config = config, .tls = tls };
     struct start start = { .worker = &worker, .fds = fds, .count = count };
-    cress_hub_options options = { .stack_size = config->stack_size };
+    cress_hub_options options = {
+        .stack_size = config->stack_size,
+        .max_blocking_time = config->max_blocking_time,
+        .on_stall = on_stall,
+    };
 
     configure_http(&worker);
     int result = cress_run_with(&options, serve, &start);

@@ -3,12 +3,13 @@
 #define CRESS_WORKER_H
 
 #include "access_log.h"
-#include "address.h"
 #include "admission.h"
+#include "bind.h"
 #include "expiry.h"
 
 #include <cress/http1.h>
 #include <cress/serve.h>
+#include <cress/tls.h>
 
 struct connection;
 
@@ -23,6 +24,7 @@ struct worker {
     const cress_config *config; /* filled */
     cress_http1_config http;
     cress_application application;
+    cress_tls_context *tls; /* borrowed; NULL: plain HTTP */
     struct listener *listeners;
     size_t listener_count;
 
@@ -31,7 +33,8 @@ struct worker {
     cress_event closed;  /* one less */
     struct expiry idle;  /* between two requests */
     struct expiry heads; /* a request's head is awaited or on its way */
-    struct expiry full;  /* handlers whose client has sent more than is read ahead */
+    struct expiry handshakes;
+    struct expiry full; /* handlers whose client has sent more than is read ahead */
     struct admission admission;
     access_log *access_log;
 
@@ -42,9 +45,9 @@ struct worker {
     bool quick;       /* and wants it at once */
 };
 
-/* Runs it in a hub of its own on these listening sockets, which it closes: an exit
- * status. */
-int worker_run(const cress_config *config, const int fds[], size_t count);
+/* Runs it in a hub of its own on these listening sockets, which it closes, over TLS if there
+ * is a context: an exit status. */
+int worker_run(const cress_config *config, cress_tls_context *tls, const int fds[], size_t count);
 
 /* listener.c */
 int listener_start(struct listener *l, struct worker *worker, int fd);

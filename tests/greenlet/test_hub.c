@@ -17,7 +17,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-
 /* ---- a hub's life ------------------------------------------------------------------------- */
 
 static void *return_it(void *arg)
@@ -333,13 +332,16 @@ static void test_deadlock(void **state)
 
     char *text = capture_end();
 
-    snprintf(expected, sizeof expected,
-             "cress: would block for ever: nothing is ready and nothing is awaited from outside\n"
-             "  main: waits on event %p\n"
-             "  vain event: waits on event %p\n"
-             "  vain queue: waits on item of queue %p\n",
-             (void *)&never, (void *)&never, (void *)&nothing);
-    assert_string_equal(text, expected);
+    assert_non_null(strstr(text,
+                           "cress: would block for ever: nothing is ready and nothing is awaited"
+                           " from outside\n"));
+    snprintf(expected, sizeof expected, "  main: waits on event %p", (void *)&never);
+    assert_non_null(strstr(text, expected));
+    snprintf(expected, sizeof expected, "  vain event: waits on event %p", (void *)&never);
+    assert_non_null(strstr(text, expected));
+    snprintf(expected, sizeof expected, "  vain queue: waits on item of queue %p",
+             (void *)&nothing);
+    assert_non_null(strstr(text, expected));
     free(text);
     assert_trace("event killed\nqueue killed\n");
 }

@@ -64,6 +64,20 @@ cmake -G Ninja -S "$here/consumer" -B "$work/consumer" -DCMAKE_PREFIX_PATH="$pre
 cmake --build "$work/consumer" >/dev/null
 answers 'hello, world' "$work/consumer/app_shared"
 
+# Green ZeroMQ, where it was built: libcress itself knows nothing of libzmq.
+if needed "$lib/libcress.so" | grep zmq; then
+    fail "libcress.so needs libzmq"
+fi
+if [ -e "$lib/libcress_zmq.so" ]; then
+    # shellcheck disable=SC2046
+    cc -Wall -Wextra -Werror "$here/zeromq.c" -o "$work/zeromq" $(pkg-config --cflags --libs cress_zmq)
+    needed "$work/zeromq" | grep -qx 'libcress_zmq\.so\.0' || fail "not linked to libcress_zmq.so.0"
+    for program in "$work/zeromq" "$work/consumer/zeromq_shared" "$work/consumer/zeromq_static"; do
+        [ "$("$program")" = 'hello, zeromq' ] || fail "$program does not work"
+        echo "ok: $program"
+    done
+fi
+
 unset LD_LIBRARY_PATH
 if needed "$work/consumer/app_static" | grep libcress; then
     fail "the static program needs libcress.so"

@@ -94,6 +94,8 @@ typedef struct cress_greenlet_hooks {
     /* Called each time just before the greenlet parks, on its own stack: the
      * moment to hand buffered output to the kernel. Must not wait. */
     void (*before_wait)(void *arg);
+    /* Called when it goes on. Must not wait. */
+    void (*after_wait)(void *arg);
 } cress_greenlet_hooks;
 CRESS_API void cress_set_hooks(cress_greenlet *g, const cress_greenlet_hooks *hooks, void *arg);
 

@@ -17,6 +17,8 @@
 
 typedef void *cress_fn(void *arg);
 
+struct cress_simulation_options;
+
 /* How a hub is made. Zeroed: the defaults. */
 typedef struct cress_hub_options {
     /* Time stands still while anything can run and jumps to the next deadline
@@ -26,8 +28,22 @@ typedef struct cress_hub_options {
     /* Bytes of stack for each greenlet, rounded up to pages; 0: 64 KiB. */
     size_t stack_size;
     /* Guard stacks by PROT_NONE pages even where the kernel offers
-     * MADV_GUARD_INSTALL. For tests of that path. */
+     * MADV_GUARD_INSTALL. For tests of that path, and for gdb's gcore, which leaves out a
+     * mapping that it cannot read as a whole. Also by CRESS_GUARD=mprotect. */
     bool guard_by_mprotect;
+    /* Run in an order chosen by a seed: see <cress/simulation.h>. NULL: only if
+     * CRESS_SEED says so. */
+    const struct cress_simulation_options *simulation;
+    /* Seconds that a greenlet may run without letting the others; beyond, a thread beside
+     * the hub reports its name and backtrace, once each time: see <cress/monitor.h>. 0: only if
+     * CRESS_MAX_BLOCKING_TIME says so; negative: never. */
+    cress_seconds max_blocking_time;
+    /* Takes such a report, some lines of text, in the monitor's thread; NULL: it goes to
+     * stderr. */
+    void (*on_stall)(const char *report, void *arg);
+    void *on_stall_arg;
+    /* And the program ends by abort() then: for tests. Also by CRESS_STALL=abort. */
+    bool stall_aborts;
 } cress_hub_options;
 
 /* Makes a hub in this thread, runs fn(arg) in its first greenlet, and tears the
@@ -51,8 +67,11 @@ CRESS_API cress_seconds cress_now(void);
 /* [waits] 0 lets the others that are ready run once. gevent: gevent.sleep. */
 CRESS_API int cress_sleep(cress_seconds span);
 
-/* Writes a line for each greenlet of this thread: its name, its state, and what
- * it waits on. gevent: gevent.util.print_run_info. */
+/* Writes some lines for each greenlet of this thread: its name, its state, what it waits on and
+ * since when, where it was spawned, how much of its stack has been touched, and its backtrace
+ * (x86-64; with libdw, of which Debian's package is libdw1, also of functions that are not
+ * exported, with file and line). <cress/monitor.h> has the same for many greenlets and on a
+ * signal. gevent: gevent.util.print_run_info. */
 CRESS_API void cress_print_greenlets(FILE *out);
 
 /* Counters of this thread's hub, for tests and benches. */

@@ -28,6 +28,9 @@ typedef struct cress_stream_ops {
     void (*close)(cress_stream *s);
     /* [waits] From a file, without copying: a count as writev. NULL: not offered. */
     ssize_t (*send_file)(cress_stream *s, int fd, off_t offset, size_t len);
+    /* Could a read return at once although the descriptor is not readable? NULL: never.
+     * For those who wait for the descriptor instead of reading. */
+    bool (*pending)(cress_stream *s);
 } cress_stream_ops;
 
 struct cress_stream {
@@ -53,6 +56,11 @@ static inline int cress_stream_shutdown(cress_stream *s)
 static inline void cress_stream_close(cress_stream *s)
 {
     s->ops->close(s);
+}
+
+static inline bool cress_stream_pending(cress_stream *s)
+{
+    return s->ops->pending && s->ops->pending(s);
 }
 
 /* [waits] Everything, or -1. */

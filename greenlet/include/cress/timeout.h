@@ -5,7 +5,9 @@
  * the call fails with ETIMEDOUT, and so does every later one until the timeout is
  * closed. Opening and closing touches no event loop and allocates nothing.
  * Timeouts are closed in reverse order, before the function returns that holds
- * them: one left open is our caller's bug and is caught by an assertion.
+ * them. Misuse: a debug build stops there; a release build sets errno to EINVAL and,
+ * for one that is closed out of order, closes what is nested in it as well; for one that is
+ * closed twice, does nothing; and a greenlet that returns with one open ends with EINVAL.
  *
  * gevent: gevent.Timeout, with Timeout(s):, with_timeout.
  */
@@ -17,7 +19,7 @@
 typedef struct cress_timeout {
     cress_seconds deadline;      /* on cress_now's clock */
     struct cress_timeout *outer; /* the one this is nested in */
-    bool expired, shields;
+    bool expired, shields, open;
 } cress_timeout;
 
 CRESS_API void cress_timeout_start(cress_timeout *t, cress_seconds span);

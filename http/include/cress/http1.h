@@ -47,7 +47,13 @@ typedef struct cress_http1_config {
 /* Whom the connection is between, as text; borrowed for its life. */
 typedef struct cress_http1_peer {
     cress_str remote_addr, remote_port, server_name, server_port;
+    const struct cress_http1_tls *tls; /* NULL: it is not encrypted */
 } cress_http1_peer;
+
+/* How it is encrypted: SSL_PROTOCOL, SSL_CIPHER, SSL_TLS_SNI (absent: not asked for). */
+typedef struct cress_http1_tls {
+    cress_str protocol, cipher, server_name;
+} cress_http1_tls;
 
 typedef enum cress_http1_event {
     CRESS_HTTP1_REQUEST, /* a request's head is whole and sound: serve it */

@@ -6,20 +6,30 @@
 #ifndef CRESS_CRESS_H
 #define CRESS_CRESS_H
 
+#include <cress/actor.h>
+#include <cress/address.h>
 #include <cress/async_result.h>
+#include <cress/condition.h>
+#include <cress/datagram_server.h>
+#include <cress/dial.h>
+#include <cress/dns.h>
 #include <cress/environ.h>
 #include <cress/event.h>
 #include <cress/greenlet.h>
 #include <cress/hub.h>
+#include <cress/imap.h>
 #include <cress/io.h>
 #include <cress/local.h>
 #include <cress/pool.h>
 #include <cress/queue.h>
 #include <cress/response.h>
+#include <cress/rlock.h>
+#include <cress/rwlock.h>
 #include <cress/semaphore.h>
 #include <cress/serve.h>
 #include <cress/signal.h>
 #include <cress/stream.h>
+#include <cress/stream_server.h>
 #include <cress/timeout.h>
 #include <cress/waitable.h>
 

@@ -39,12 +39,14 @@ typedef struct cress_config {
     int concurrency_backlog; /* requests that wait for that; beyond: 503; 1000; -1: none */
     int retry_after;         /* seconds, in that 503; 1; -1: not said */
 
-    cress_seconds request_timeout;  /* for the application; 60; -1: none */
-    cress_seconds header_timeout;   /* for a request's head, 408; 10; -1: none */
-    cress_seconds body_timeout;     /* between two pieces of a body; 30; -1: none */
-    cress_seconds write_timeout;    /* for a client that does not read; 30; -1: none */
-    cress_seconds keep_alive;       /* an idle connection's; 2; -1: no keep-alive */
-    cress_seconds graceful_timeout; /* for requests in flight after SIGTERM; 30; -1: 0 */
+    cress_seconds request_timeout;   /* for the application; 60; -1: none */
+    cress_seconds header_timeout;    /* for a request's head, 408; 10; -1: none */
+    cress_seconds handshake_timeout; /* for a TLS handshake; 10; -1: none */
+    cress_seconds body_timeout;      /* between two pieces of a body; 30; -1: none */
+    cress_seconds write_timeout;     /* for a client that does not read; 30; -1: none */
+    cress_seconds keep_alive;        /* an idle connection's; 2; -1: no keep-alive */
+    cress_seconds graceful_timeout;  /* for requests in flight after SIGTERM; 30; -1: 0 */
+    cress_seconds max_blocking_time; /* for a handler to run without waiting; 0.1; -1: none */
 
     size_t limit_request_line;       /* bytes; 4094 */
     size_t limit_request_fields;     /* 100 */
@@ -53,6 +55,9 @@ typedef struct cress_config {
     uint64_t limit_request_body;     /* bytes; 1 GiB; UINT64_MAX: none */
 
     size_t stack_size;            /* bytes a greenlet; 64 KiB */
+    const char *certfile;         /* PEM: serve HTTPS with this certificate; NULL: HTTP */
+    const char *keyfile;          /* PEM: its key; NULL: it stands in certfile */
+    const char *ciphers;          /* of TLS 1.2, as OpenSSL names them; NULL: OpenSSL's choice */
     bool allow_half_close;        /* an end of input while a handler waits is not its leaving */
     const char *access_logfile;   /* "-": stdout; NULL: none */
     const char *access_logformat; /* "common" or "combined"; "combined" */
@@ -72,6 +77,7 @@ enum {
     CRESS_EXIT_BIND = 6,        /* an address is taken, not ours, or not one */
     CRESS_EXIT_DESCRIPTORS = 7, /* too few descriptors for worker_connections */
     CRESS_EXIT_LOG = 8,         /* a log or pid file can't be opened */
+    CRESS_EXIT_TLS = 9,         /* a certificate or key can't be used */
 };
 
 /* Serves until a signal ends it: an exit status. What went wrong is one line on
