@@ -120,6 +120,90 @@ static void *map_over_pool(void *arg)
     return NULL;
 }
 
+static void *iterate_over_pool(void *arg)
+{
+    int numbers[] = { 1, 2, 3, 4, 5, 6 }, got, error = 0;
+    cress_pool pool = CRESS_POOL_INIT(3);
+    cress_imap it;
+
+    (void)arg;
+    if (cress_imap_init(&it, &pool, square,
+                        &(cress_imap_options){
+                            .items = numbers, .count = 6, .item_size = sizeof numbers[0] }) < 0)
+        return cress_fail(errno);
+    while ((got = cress_imap_next(&it, NULL, CRESS_FOREVER)) != 0 && !error)
+        error = got < 0 ? errno : 0;
+    cress_imap_finish(&it);
+    assert_true(error || numbers[5] == 36);
+    return error ? cress_fail(error) : NULL;
+}
+
+static void *compute(void *arg)
+{
+    int *number = arg;
+
+    *number += 41;
+    return number;
+}
+
+/* On a thread; one job waits for the other's. */
+static void *call_threads(void *arg)
+{
+    cress_threadpool pool = { .max_threads = 1 };
+    int number = 1;
+    void *value = NULL;
+    int error = cress_threadpool_apply(&pool, compute, &number, &value) < 0 ? errno : 0;
+
+    (void)arg;
+    cress_threadpool_finish(&pool);
+    assert_true(error || (value == &number && number == 42));
+    return error ? cress_fail(error) : NULL;
+}
+
+static void *run_a_program(void *arg)
+{
+    cress_subprocess p;
+    cress_subprocess_output output;
+    int error = 0;
+
+    (void)arg;
+    if (cress_subprocess_spawn(
+            &p, &(cress_subprocess_options){ .argv = (const char *const[]){ "cat", NULL, false },
+                                             .in = CRESS_PIPE,
+                                             .out = CRESS_PIPE }) < 0)
+        return cress_fail(errno);
+    if (cress_subprocess_communicate(&p, "hello", 5, 100, &output, CRESS_FOREVER) < 0)
+        error = errno;
+    assert_true(error || (output.out_len == 5 && memcmp(output.out, "hello", 5) == 0));
+    if (!error)
+        cress_subprocess_output_finish(&output);
+    cress_subprocess_finish(&p);
+    return error ? cress_fail(error) : NULL;
+}
+
+static int receive_number(cress_actor *actor, void *message, void *self)
+{
+    (void)actor;
+    *(int *)self += *(int *)message;
+    return 0;
+}
+
+static void *send_to_an_actor(void *arg)
+{
+    int sum = 0, numbers[] = { 20, 22 }, error = 0;
+    cress_actor actor = { .name = "adder", .receive = receive_number, .self = &sum };
+
+    (void)arg;
+    if (cress_actor_start(&actor) < 0)
+        return cress_fail(errno);
+    for (int i = 0; i < 2 && !error; i++)
+        error = cress_actor_send(&actor, &numbers[i], CRESS_FOREVER) < 0 ? errno : 0;
+    if (cress_actor_stop(&actor, CRESS_FOREVER) < 0)
+        error = errno;
+    assert_true(error || sum == 42);
+    return error ? cress_fail(error) : NULL;
+}
+
 static void *wait_for_many(void *arg)
 {
     cress_event events[32] = { 0 };
@@ -213,6 +297,38 @@ static void *talk_over_tcp(void *arg)
     return error ? cress_fail(error) : NULL;
 }
 
+static void greet(cress_stream *stream, const cress_address *peer, void *self)
+{
+    (void)peer;
+    if (cress_stream_write_all(stream, "hello", 5) < 0)
+        *(int *)self = errno;
+}
+
+/* A server whose listener has to wait for descriptors goes on when there are some. */
+static void *dial_a_server(void *arg)
+{
+    int handler_error = 0, error = 0;
+    cress_stream_server server = { .address = "127.0.0.1:0",
+                                   .handle = greet,
+                                   .self = &handler_error };
+    char port[8], buf[8];
+
+    (void)arg;
+    if (cress_stream_server_start(&server) < 0)
+        return cress_fail(errno);
+    snprintf(port, sizeof port, "%u", cress_stream_server_port(&server));
+    int fd = cress_dial("127.0.0.1", port);
+    ssize_t count = fd < 0 ? -1 : cress_recv(fd, buf, 5, MSG_WAITALL);
+    if (count != 5)
+        error = count < 0 ? errno : ECONNRESET;
+    if (fd >= 0)
+        cress_close(fd);
+    if (cress_stream_server_stop(&server, CRESS_FOREVER) < 0)
+        error = errno;
+    error = first_cause(error, handler_error);
+    return error ? cress_fail(error) : NULL;
+}
+
 static void *write_hello(void *arg)
 {
     struct iovec parts[] = { { (char *)(uintptr_t) "hel", 3 }, { (char *)(uintptr_t) "lo", 2 } };
@@ -282,12 +398,22 @@ static void *catch_a_signal(void *arg)
 static const struct scenario {
     const char *name;
     cress_fn *fn;
+    bool cuts; /* a server that fails can only close the connection */
 } scenarios[] = {
-    { "spawn and join", spawn_and_join },   { "links and locals", links_and_locals },
-    { "a queue of many", queue_of_many },   { "a map over a pool", map_over_pool },
-    { "wait for many", wait_for_many },     { "talk over TCP", talk_over_tcp },
-    { "talk over a pipe", talk_over_pipe }, { "poll many", poll_many },
-    { "catch a signal", catch_a_signal },
+    { "spawn and join", spawn_and_join, false },
+    { "links and locals", links_and_locals, false },
+    { "a queue of many", queue_of_many, false },
+    { "a map over a pool", map_over_pool, false },
+    { "an iteration over a pool", iterate_over_pool, false },
+    { "a call on a thread", call_threads, false },
+    { "run a program", run_a_program, false },
+    { "send to an actor", send_to_an_actor, false },
+    { "wait for many", wait_for_many, false },
+    { "talk over TCP", talk_over_tcp, false },
+    { "dial a server", dial_a_server, true },
+    { "talk over a pipe", talk_over_pipe, false },
+    { "poll many", poll_many, false },
+    { "catch a signal", catch_a_signal, false },
 };
 enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
 
@@ -308,9 +434,10 @@ static int run_quietly(const struct scenario *scenario, const struct fault *plan
     return result;
 }
 
-static bool is_expected(int error, int injected)
+static bool is_expected(const struct scenario *scenario, int error, int injected)
 {
-    return error == injected || (injected != ENOMEM && error == ENOMEM);
+    return error == injected || (injected != ENOMEM && error == ENOMEM) ||
+           (scenario->cuts && error == ECONNRESET);
 }
 
 /* True: the scenario made that many calls. */
@@ -319,7 +446,7 @@ static bool try_fault(const struct scenario *scenario, const struct fault *plann
     struct fault was;
     int result = run_quietly(scenario, planned, &was), error = errno;
 
-    if (result < 0 && (!was.struck || !is_expected(error, planned->error)))
+    if (result < 0 && (!was.struck || !is_expected(scenario, error, planned->error)))
         fail_msg("%s: call %u of %s failed with %s, and what came out is %s", scenario->name,
                  planned->call, planned->function, strerrorname_np(planned->error),
                  strerrorname_np(error));
@@ -395,6 +522,12 @@ static void test_connecting(void **state)
     try_everywhere("pipe2", EMFILE);
 }
 
+static void test_starting_threads(void **state)
+{
+    (void)state;
+    try_everywhere("pthread_create", EAGAIN);
+}
+
 static void test_waiting(void **state)
 {
     (void)state;
@@ -424,6 +557,7 @@ int main(void)
         cmocka_unit_test(test_reading),
         cmocka_unit_test(test_writing),
         cmocka_unit_test(test_connecting),
+        cmocka_unit_test(test_starting_threads),
         cmocka_unit_test(test_waiting),
         cmocka_unit_test(test_interrupted_and_premature_calls_are_made_again),
     };

@@ -477,7 +477,7 @@ static void test_errno_is_each_ones_own(void)
     }
 }
 
-#if defined(__x86_64__) && !defined(CRESS_BOOST_CONTEXT)
+#if defined(CRESS_DEBUG) && defined(__x86_64__) && !defined(CRESS_BOOST_CONTEXT)
 static void *round_upwards(void *arg)
 {
     fesetround(FE_UPWARD);
@@ -580,7 +580,7 @@ int main(void)
         HUB_TEST(test_print_greenlets),
         HUB_TEST(test_stubborn_one_is_named),
         HUB_TEST(test_errno_is_each_ones_own),
-#if defined(__x86_64__) && !defined(CRESS_BOOST_CONTEXT)
+#if defined(CRESS_DEBUG) && defined(__x86_64__) && !defined(CRESS_BOOST_CONTEXT)
         cmocka_unit_test(test_waiting_with_another_rounding_mode_is_misuse),
 #endif
         HUB_TEST(test_stats),
