@@ -72,11 +72,18 @@ static int recover(struct base_server *b, int error)
     }
 }
 
+/* [waits] For a place. It may have been closed meanwhile, and this woken before that. */
+static bool goes_on(struct base_server *b)
+{
+    return b->taking && cress_pool_wait_available(&b->guests, CRESS_FOREVER) == 0 &&
+           cress_check() == 0 && b->taking;
+}
+
 static void *take_all(void *arg)
 {
     struct base_server *b = arg;
 
-    while (b->taking && cress_pool_wait_available(&b->guests, CRESS_FOREVER) == 0) {
+    while (goes_on(b)) {
         if (b->take(b) == 0) {
             b->pause = 0;
             cress_take_turns();
@@ -152,7 +159,6 @@ int base_server_start(struct base_server *b, int fd)
         return -1;
     cress_set_name(b->taker, "%s %s", b->kind,
                    cress_address_format(&b->address, text, sizeof text));
-    b->users = 1;
     b->taking = b->open = true;
     return 0;
 }
@@ -177,15 +183,7 @@ void base_server_close(struct base_server *b)
     cress_event_set(&b->closed);
 }
 
-static void leave(struct base_server *b)
-{
-    if (--b->users > 0)
-        return;
-    cress_release(b->taker);
-    free(b);
-}
-
-/* Nobody is in it any more, and its server may go. Who comes second finds it done. */
+/* No guest is left, and the server may go. Who comes second finds it done. */
 static void detach(struct base_server *b)
 {
     if (!b->forget)
@@ -193,7 +191,14 @@ static void detach(struct base_server *b)
     close_socket(b);
     b->forget(b);
     b->forget = NULL;
-    leave(b);
+}
+
+static void leave(struct base_server *b)
+{
+    if (--b->users > 0 || b->forget)
+        return;
+    cress_release(b->taker);
+    free(b);
 }
 
 /* [waits] Until no guest is left: 0; also when they had their time. */
@@ -214,36 +219,40 @@ static void end_all(struct base_server *b)
     cress_timeout_close(&shield);
 }
 
-int base_server_stop(struct base_server *b, cress_seconds timeout)
+static int close_and_end(struct base_server *b, cress_seconds timeout)
 {
-    b->users++;
     base_server_close(b);
 
     int result = drain(b, timeout), saved = errno;
 
     end_all(b);
     detach(b);
+    errno = saved;
+    return result;
+}
+
+int base_server_stop(struct base_server *b, cress_seconds timeout)
+{
+    b->users++;
+
+    int result = close_and_end(b, timeout), saved = errno;
+
     leave(b);
     errno = saved;
     return result;
 }
 
-static void stop_shielded(struct base_server *b, cress_seconds timeout)
+int base_server_serve_forever(struct base_server *b, cress_seconds stop_timeout)
 {
     cress_timeout shield;
 
-    cress_timeout_start_shielded(&shield, CRESS_FOREVER);
-    base_server_stop(b, timeout);
-    cress_timeout_close(&shield);
-}
-
-int base_server_serve_forever(struct base_server *b, cress_seconds stop_timeout)
-{
     b->users++;
 
     int error = cress_event_wait(&b->closed, CRESS_FOREVER) < 0 ? errno : 0;
 
-    stop_shielded(b, stop_timeout);
+    cress_timeout_start_shielded(&shield, CRESS_FOREVER);
+    close_and_end(b, stop_timeout);
+    cress_timeout_close(&shield);
     if (error == 0)
         error = b->error;
     leave(b);

@@ -39,6 +39,7 @@
 #endif
 #ifdef CRESS_TSAN
 #include <sanitizer/tsan_interface.h>
+void AnnotateIgnoreSyncEnd(const char *file, int line); /* in its runtime */
 #endif
 #if __has_include(<valgrind/valgrind.h>)
 #include <valgrind/valgrind.h>
@@ -118,6 +119,28 @@ static inline void context_adopt_thread(struct context *c, struct context_stack 
 #ifdef CRESS_TSAN
     stack->fiber = __tsan_get_current_fiber();
 #endif
+}
+
+/* In a forked child, once and for each lock that the caller took before. ThreadSanitizer takes
+ * stacks for threads, and looks no more at what the one does that has forked: neither how its
+ * switches order things, nor that it releases those locks. It shall. Whatever begins after the first
+ * fork it leaves alone. */
+static inline void context_forked(void)
+{
+#ifdef CRESS_TSAN
+    AnnotateIgnoreSyncEnd(__FILE__, __LINE__);
+#endif
+}
+
+static inline void context_forked_lock(void *lock, bool first_fork)
+{
+#ifdef CRESS_TSAN
+    if (first_fork) {
+        __tsan_mutex_pre_unlock(lock, 0);
+        __tsan_mutex_post_unlock(lock, 0);
+    }
+#endif
+    (void)lock, (void)first_fork;
 }
 
 /* What a new stack begins with (hub.c). It calls context_begin first and never returns. */

@@ -135,6 +135,7 @@ static void begin_anew(struct hub *hub)
 {
     cress_greenlet *self = hub->current;
 
+    context_forked();
     hub_forks++;
     post_forget(hub);
     bury_others(hub, self);

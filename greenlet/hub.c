@@ -700,6 +700,7 @@ void hub_after_fork(struct hub *only)
         hub_all = only;
         only->other = NULL;
         only->thread = gettid();
+        context_forked_lock(&hub_all_lock, hub_forks == 0);
     }
     pthread_mutex_unlock(&hub_all_lock);
 }

@@ -108,6 +108,12 @@ static void take(struct hub *hub, struct capture *capture, const void *ucontext)
         capture->site = g->site;
         capture->id = g->id;
     }
+#ifdef CRESS_TSAN
+    /* It calls handlers when it likes, long after what they have interrupted. */
+    backtrace_here(&capture->trace);
+    if (capture->trace.count > 2)
+        return;
+#endif
     backtrace_interrupted(hub, ucontext, &capture->trace);
 }
 

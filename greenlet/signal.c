@@ -105,6 +105,8 @@ void signal_after_fork(bool in_child)
         let_go(watch);
         free(watch);
     }
+    if (in_child)
+        context_forked_lock(&owners_lock, hub_forks == 0);
     pthread_mutex_unlock(&owners_lock);
 }
 

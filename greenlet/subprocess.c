@@ -119,7 +119,7 @@ static void exec_in_path(const struct plan *plan)
     for (const char *dir = plan->path;; dir += len + 1) {
         len = strcspn(dir, ":");
         memcpy(plan->buffer, dir, len);
-        memcpy(plan->buffer + len, len ? "/" : "", 2);
+        strcpy(plan->buffer + len, len ? "/" : "");
         strcat(plan->buffer, plan->program);
         exec_at(plan, plan->buffer);
         forbidden |= errno == EACCES;
@@ -398,13 +398,16 @@ static int tell(const cress_subprocess *p, int *ret_status)
 
 int cress_subprocess_poll(cress_subprocess *p, int *ret_status)
 {
-    int status = 0;
+    int status = 0, result = 1;
 
     if (!is_ours(p)) {
         errno = ECHILD;
         return -1;
     }
-    int result = p->ended ? 1 : note(p, child_reap(p->pid, &status), status);
+    if (!p->ended) {
+        result = child_reap(p->pid, &status);
+        result = note(p, result, status);
+    }
     return result > 0 ? tell(p, ret_status) : result;
 }
 

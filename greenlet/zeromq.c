@@ -21,12 +21,12 @@
 #include <cress/watch.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 enum { LINES = 16, FEW_ITEMS = 16 };
@@ -432,22 +432,17 @@ int cress_zmq_close(void *socket, cress_seconds linger)
 }
 
 /* Shared by the thread that ends a context and the greenlet that waits for it, who may
- * leave before. */
+ * leave before. Each has an end of a pipe, which the thread closes when it is done. */
 struct ending {
     void *context;
-    int done; /* an eventfd */
+    int done, waited_for;
     atomic_int error, holders;
 };
 
 static void drop_ending(struct ending *e)
 {
-    int saved = errno;
-
-    if (atomic_fetch_sub(&e->holders, 1) == 1) {
-        close(e->done);
+    if (atomic_fetch_sub(&e->holders, 1) == 1)
         free(e);
-    }
-    errno = saved;
 }
 
 static void *end_context(void *arg)
@@ -459,7 +454,7 @@ static void *end_context(void *arg)
         result = zmq_ctx_term(e->context);
     while (result < 0 && errno == EINTR);
     atomic_store(&e->error, result < 0 ? errno : 0);
-    eventfd_write(e->done, 1);
+    close(e->done);
     drop_ending(e);
     return NULL;
 }
@@ -487,18 +482,24 @@ static int start_thread(struct ending *e)
 static struct ending *start_ending(void *context)
 {
     struct ending *e = calloc(1, sizeof *e);
+    int ends[2], saved;
 
     if (!e)
         return NULL;
-    *e = (struct ending){ .context = context, .done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        goto fail_pipe;
+    e->context = context;
+    e->waited_for = ends[0];
+    e->done = ends[1];
     atomic_init(&e->holders, 2);
-    if (e->done >= 0 && start_thread(e) == 0)
+    if (start_thread(e) == 0)
         return e;
-
-    int saved = errno;
-
-    if (e->done >= 0)
-        close(e->done);
+    saved = errno;
+    close(ends[0]);
+    close(ends[1]);
+    errno = saved;
+fail_pipe:
+    saved = errno;
     free(e);
     errno = saved;
     return NULL;
@@ -507,14 +508,15 @@ static struct ending *start_ending(void *context)
 int cress_zmq_ctx_term(void *context)
 {
     struct ending *e = cress_check() == 0 ? start_ending(context) : NULL;
-    int result = -1;
 
     if (!e)
         return -1;
-    if (cress_wait_fd(e->done, POLLIN, CRESS_FOREVER) >= 0) {
-        errno = atomic_load(&e->error);
-        result = errno ? -1 : 0;
-    }
+
+    bool done = cress_wait_fd(e->waited_for, POLLIN, CRESS_FOREVER) >= 0;
+    int error = done ? atomic_load(&e->error) : errno;
+
+    cress_close(e->waited_for);
     drop_ending(e);
-    return result;
+    errno = error;
+    return error ? -1 : 0;
 }

@@ -51,11 +51,11 @@ struct connection {
     struct worker *worker;
     struct connection *previous, *next;
     struct expiry_node expiry;
-    uint8_t state; /* enum connection_state */
-    bool late;     /* the list that it was in has let it expire */
-    bool agreed;   /* the TLS handshake is done */
     cress_http1_peer peer;
     char address[INET6_ADDRSTRLEN], port[6];
+    uint8_t state;    /* enum connection_state */
+    bool late;        /* the list that it was in has let it expire */
+    bool agreed;      /* the TLS handshake is done */
     struct tls tls[]; /* one, if the worker has a context */
 };
 

@@ -42,6 +42,20 @@ class Output(unittest.TestCase):
         orders = {self.run_program("tasks", str(seed))[0] for seed in range(1, 8)}
         self.assertGreater(len(orders), 1)
 
+    def test_subprocess(self):
+        """A child lives in real time, under either clock: how many ticks it leaves room for, the
+        machine has a say in. On one that has time for it there are five or six."""
+        for virtual_clock in (True, False):
+            with self.subTest(virtual_clock=virtual_clock):
+                self.assertTrue(any(self.ticks(virtual_clock) in (5, 6) for _ in range(8)))
+
+    def ticks(self, virtual_clock):
+        process = tutorial.start("subprocess", virtual_clock=virtual_clock)
+        stdout, stderr = process.communicate(timeout=50)
+        self.assertEqual((process.returncode, stderr), (0, ""))
+        self.assertRegex(stdout, r"\A(cron\n)+Linux\n\Z")
+        return stdout.count("cron")
+
 
 if __name__ == "__main__":
     unittest.main()

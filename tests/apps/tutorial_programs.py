@@ -23,6 +23,7 @@ PROGRAMS = {
     "group_map": ["after 3.0 seconds", "after 3.0 seconds", "after 3.0 seconds",
                   "after 1.0 seconds", "after 2.0 seconds", "after 3.0 seconds"],
     "local": [],
+    "pipes": [],
     "pool_map": [],
     "queue_bounded": [],
     "queue_unbounded": [],

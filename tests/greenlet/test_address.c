@@ -99,6 +99,8 @@ static void test_unnamed_peer(void **state)
 
 static void test_in_a_greenlet(void)
 {
+    fails("no name at all:80", ENOENT);
+    fails("[::g]:80", EINVAL);
     shows_as("[::1]:81", "[::1]:81", "::1", "81");
     shows_as("localhost:1", "127.0.0.1:1", "127.0.0.1", "1");
 }

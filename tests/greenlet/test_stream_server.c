@@ -425,6 +425,36 @@ static void test_stop_before_a_handler_begins(void)
     says(fd, "");
 }
 
+/* The acceptor has been told that there is a place, and has not run, when it is closed. */
+static void test_close_when_a_place_was_given(void)
+{
+    cress_seconds span = 1;
+    char buf[16], *said;
+
+    server.max = 1;
+    start(sleep_for, &span);
+
+    int first = dial(), second = dial();
+
+    accepted(1);
+    capture_start(2);
+    assert_ok(cress_sleep(1)); /* the handler ends */
+    assert_ok(cress_sleep(0)); /* it leaves */
+    assert_int_equal(cress_stream_server_connections(&server), 0);
+    assert_int_equal(server.accepted, 1);
+    cress_stream_server_close(&server);
+    settle();
+    said = capture_end();
+    assert_string_equal(said, "");
+    free(said);
+    assert_int_equal(server.accepted, 1);
+    stop(0);
+    says(first, "done");
+    assert_errno(ECONNRESET, read_all(second, buf, sizeof buf));
+    cress_close(second);
+    assert_trace("slept at 1\n");
+}
+
 static void *stop_after_10(void *arg)
 {
     int result = cress_stream_server_stop(&server, 10);
@@ -1011,6 +1041,7 @@ int main(void)
         HUB_TEST(test_stop_kills_what_is_left),
         HUB_TEST(test_stop_at_once),
         HUB_TEST(test_stop_before_a_handler_begins),
+        HUB_TEST(test_close_when_a_place_was_given),
         HUB_TEST(test_a_killed_stop_kills),
         HUB_TEST(test_a_limit_over_stop),
         HUB_TEST(test_two_stops),

@@ -121,28 +121,35 @@ static int converse(struct talk *talk)
     return result;
 }
 
-/* The client's result, or that of setting it up. */
-static void *whole_talk(void *arg)
+/* Stores the client's error, or that of setting it up. */
+static void *run_talk(void *ret_error)
 {
     struct talk talk = { 0 };
     int result = make_contexts(&talk);
 
     if (result == 0) {
-        bool asked;
         result = converse(&talk);
         int error = errno;
-        asked = talk.client.tls.error == EBADF; /* closed after its question */
-        if (!asked)
+        if (talk.client.tls.error != EBADF) /* not closed after its question */
             close_side(&talk.client);
         if (talk.server_error == 0)
             close_side(&talk.server);
         errno = error;
     }
-    int error = errno;
+    *(int *)ret_error = result < 0 ? errno : 0;
     cress_tls_context_release(talk.server_context);
     cress_tls_context_release(talk.client_context);
+    return NULL;
+}
+
+static int whole_talk(void)
+{
+    int error = 0;
+
+    if (run_virtual(run_talk, &error) < 0)
+        return -1;
     errno = error;
-    return result < 0 ? cress_fail(error) : arg;
+    return error ? -1 : 0;
 }
 
 static bool is_expected(int error, int injected)
@@ -154,14 +161,14 @@ static bool is_expected(int error, int injected)
 static bool try_fault(const struct fault *planned)
 {
     fault = *planned;
-    int result = run_virtual(whole_talk, NULL), error = errno;
+    int result = whole_talk(), error = errno;
     bool struck = fault.struck;
     fault = (struct fault){ 0 };
 
     if (result < 0 && !(struck && is_expected(error, planned->error)))
         fail_msg("call %u of %s failed with %s, and what came out is %s", planned->call,
                  planned->function, strerrorname_np(planned->error), strerrorname_np(error));
-    if (struck && run_virtual(whole_talk, NULL) < 0)
+    if (struck && whole_talk() < 0)
         fail_msg("not usable after call %u of %s failed: %m", planned->call, planned->function);
     return struck;
 }
@@ -191,7 +198,7 @@ static int make_certificates(void **state)
 static void test_no_fault(void **state)
 {
     (void)state;
-    assert_ok(run_virtual(whole_talk, NULL));
+    assert_ok(whole_talk());
 }
 
 static void test_memory(void **state)

@@ -60,6 +60,8 @@ def frames(text):
 
 
 @unittest.skipUnless(GDB, "there is no gdb")
+@unittest.skipIf("thread" in os.environ.get("CRESS_SANITIZE", ""),
+                 "it keeps a signal for the greenlet that ran when it came")
 class Gdb(cress.ServerTest):
     def start(self, **environment):
         server = self.serve(SLOW, "--worker-connections", "2000", "--request-timeout", "0",

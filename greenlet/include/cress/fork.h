@@ -26,11 +26,13 @@
  * - no links, joiners or pool of its own: what was to happen at the caller's end happens
  *   in the parent.
  * - no timers, no watched descriptors, no signal handlers (what cress_signal replaced is
- *   back), no threads: a thread pool's first use in the child starts new ones. Other
- *   hubs of the process, in other threads, are gone.
+ *   back), no threads: a thread pool's first use in the child starts new ones, nobody
+ *   watches for stalls. Other hubs of the process, in other threads, are gone;
+ * - no settings for name lookups but the system's.
  * Memory of the parent's greenlets stays in the child as it was, until that ends.
  *
- * stdio's output buffers are written before, so that nothing leaves twice. -1: EPERM, not
+ * stdio's output buffers are written before, so that nothing leaves twice. With the virtual
+ * clock, time passes as outside until the child is reaped by cress_waitpid. -1: EPERM, not
  * in a greenlet; ECANCELED, the hub is ending; fork(2)'s errors. In the child nothing
  * fails: one that gets no event loop says so on stderr and exits with status 127. */
 CRESS_API pid_t cress_fork(void);

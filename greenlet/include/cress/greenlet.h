@@ -29,7 +29,8 @@ CRESS_API void cress_release(cress_greenlet *g);
 
 /* For `return cress_fail(EIO);` as a greenlet's last act: it ends without a value
  * and with that error, reported once on stderr with its name, as gevent prints
- * a traceback. ECANCELED while it is being killed counts as its kill. */
+ * a traceback. ECANCELED while it is being killed counts as its kill. In a job on a thread
+ * (<cress/threadpool.h>) it is the job's error. */
 CRESS_API void *cress_fail(int error);
 
 /* [waits] for its end. 0, also when it failed. gevent: Greenlet.join. */

@@ -22,7 +22,8 @@ struct cress_simulation_options;
 /* How a hub is made. Zeroed: the defaults. */
 typedef struct cress_hub_options {
     /* Time stands still while anything can run and jumps to the next deadline
-     * when nothing can: programs that sleep for hours end at once. For tests.
+     * when nothing can: programs that sleep for hours end at once. While a thread
+     * works for a greenlet, or a child process lives, it passes as it does for them. For tests.
      * Also by the environment: CRESS_CLOCK=virtual. */
     bool virtual_clock;
     /* Bytes of stack for each greenlet, rounded up to pages; 0: 64 KiB. */

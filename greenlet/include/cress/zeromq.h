@@ -9,8 +9,8 @@
  *
  * Several greenlets may use one socket (of one thread): one sends while another receives,
  * or many wait for messages and get them in turn. While any of them waits, the socket is
- * not to be touched by libzmq's own send, receive and getsockopt(ZMQ_EVENTS): they would
- * take the notice that the waiting one needs. All parts of a message are sent, or
+ * not to be touched by libzmq's own send, receive and getsockopt(ZMQ_EVENTS), which would
+ * take the notice that the waiting one needs, nor by zmq_close. All parts of a message are sent, or
  * received, without letting others run in between.
  *
  * libzmq's own threads keep real time: under a virtual clock a limit may pass before

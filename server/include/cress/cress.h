@@ -15,11 +15,13 @@
 #include <cress/dns.h>
 #include <cress/environ.h>
 #include <cress/event.h>
+#include <cress/fork.h>
 #include <cress/greenlet.h>
 #include <cress/hub.h>
 #include <cress/imap.h>
 #include <cress/io.h>
 #include <cress/local.h>
+#include <cress/pipe.h>
 #include <cress/pool.h>
 #include <cress/queue.h>
 #include <cress/response.h>
@@ -30,7 +32,10 @@
 #include <cress/signal.h>
 #include <cress/stream.h>
 #include <cress/stream_server.h>
+#include <cress/subprocess.h>
+#include <cress/threadpool.h>
 #include <cress/timeout.h>
+#include <cress/tls.h>
 #include <cress/waitable.h>
 
 #endif
