@@ -42,7 +42,8 @@ enum {
     PATIENCE = 1000,         /* failed waits in a row before a greenlet is named */
     LAST_PATIENCE = 1000000, /* and, when the hub ends, before that is held for a bug */
 };
-static const cress_seconds SHORT_SLICE = 0.00002, POLL_LEAST = 0.0005, POLL_MOST = 0.01, TRIM_INTERVAL = 1.0;
+static const cress_seconds SHORT_SLICE = 0.00002, POLL_LEAST = 0.0005, POLL_MOST = 0.01,
+                           TRIM_INTERVAL = 1.0;
 
 #if defined(CRESS_ASAN) || defined(CRESS_TSAN)
 static const size_t DEFAULT_STACK = 256 * 1024; /* instrumented frames are larger */

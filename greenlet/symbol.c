@@ -177,6 +177,7 @@ struct job {
 
 struct symbols {
     struct cached cache[CACHED]; /* by address: symbols_code's answers */
+    struct cached variable;      /* the last answer of symbols_data; "": unknown */
     Dwfl *dwfl;
     Dwfl_Callbacks callbacks;
     char *debug_path;
@@ -487,11 +488,21 @@ const char *symbols_code(struct symbols *symbols, const void *address, char *buf
 
 const char *symbols_data(struct symbols *symbols, const void *address, char *buf, size_t size)
 {
+    Dl_info info;
+
     if (!symbols)
         return variable_by_linker(address, buf, size);
-    bool known = ask(
-        symbols, &(struct job){ .question = DATA, .address = address, .buf = buf, .size = size });
-    return known ? buf : NULL;
+    if (!dladdr(address, &info)) /* on the heap or a stack, as most */
+        return NULL;
+    struct cached *cached = &symbols->variable;
+    struct job job = {
+        .question = DATA, .address = address, .buf = cached->text, .size = sizeof cached->text
+    };
+    if (cached->address != address && !ask(symbols, &job))
+        cached->text[0] = '\0';
+    cached->address = address;
+    snprintf(buf, size, "%s", cached->text);
+    return buf[0] ? buf : NULL;
 }
 
 void symbols_frames(struct symbols *symbols, const void *address, symbols_each *each, void *arg)

@@ -101,7 +101,8 @@ static void test_parked(void)
     settle();
     backtrace_of(g, &trace);
     assert_int_equal(trace.count > 0, UNWIND_WORKS);
-    assert_frames(&trace, "hub_wait waiter_wait cress_event_wait inner middle outer ");
+    assert_frames(&trace, "hub_wait waiter_wait cress_event_wait ");
+    assert_frames(&trace, "cress_event_wait inner middle outer ");
     assert_ends(&trace);
     cress_event_set(&go);
     assert_ok(cress_join(g, CRESS_FOREVER));
@@ -142,11 +143,11 @@ static void test_the_stack_is_only_read(void)
     const struct context_stack *stack = &g->stack->extent;
     size_t pages = resident_pages(stack);
     const char *top = stack->bottom + stack->size;
-    uint64_t before = sum(top - 4096, top);
+    uint64_t before = sum(top - 512, top);
 
     backtrace_of(g, &trace);
     assert_int_equal(resident_pages(stack), pages);
-    assert_true(sum(top - 4096, top) == before);
+    assert_true(sum(top - 512, top) == before);
     cress_event_set(&go);
     assert_ok(cress_join(g, CRESS_FOREVER));
     cress_release(g);
@@ -198,6 +199,7 @@ static void test_deep_ones_are_cut(void)
 __attribute__((noinline)) static void look(struct backtrace *ret_trace)
 {
     backtrace_of(cress_self(), ret_trace);
+    __asm__ volatile(""); /* no tail call */
 }
 
 static void test_running(void)
@@ -213,6 +215,7 @@ static void in_hub(cress_greenlet *g, void *arg)
 {
     (void)g;
     backtrace_here(arg);
+    __asm__ volatile("");
 }
 
 static void *nothing(void *arg)

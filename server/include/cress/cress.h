@@ -21,6 +21,7 @@
 #include <cress/imap.h>
 #include <cress/io.h>
 #include <cress/local.h>
+#include <cress/monitor.h>
 #include <cress/pipe.h>
 #include <cress/pool.h>
 #include <cress/queue.h>
