@@ -266,6 +266,8 @@ int cress_actor_stop(cress_actor *a, cress_seconds timeout)
 {
     if (is_self(a))
         return misuse(EDEADLK, "cress_actor_stop: called by the actor itself");
+    if (a->started && !cress_self())
+        return misuse(EPERM, "cress_actor_stop: the actor runs, and the caller cannot wait");
     cress_actor_close(a);
 
     int result = join(a, timeout);
@@ -275,7 +277,8 @@ int cress_actor_stop(cress_actor *a, cress_seconds timeout)
 
     int saved = errno;
 
-    end_by_force(a);
+    if (a->started)
+        end_by_force(a);
     errno = saved;
     return result;
 }

@@ -266,10 +266,39 @@ static int write_to_stderr(const char *text, size_t len, void *arg)
     return 0;
 }
 
+/* One at a time, for each hub: a session of libdw's takes a thread and megabytes. */
+static _Thread_local struct {
+    cress_greenlet *dumper; /* counted; in a forked child one of the parent's, which has ended */
+    bool again;             /* the signal came meanwhile */
+} on_signal;
+
+static bool is_dumping(void)
+{
+    if (!on_signal.dumper)
+        return false;
+    if (!cress_ready(on_signal.dumper))
+        return true;
+    cress_release(on_signal.dumper);
+    on_signal.dumper = NULL;
+    return false;
+}
+
 static void *dump_to_stderr(void *arg)
 {
+    int result;
+
+    if (is_dumping()) {
+        on_signal.again = true;
+        return arg;
+    }
     cress_set_name(cress_self(), "dump");
-    cress_dump_greenlets(write_to_stderr, NULL);
+    on_signal.dumper = cress_retain(cress_self());
+    do {
+        on_signal.again = false;
+        result = cress_dump_greenlets(write_to_stderr, NULL);
+    } while (result == 0 && on_signal.again);
+    cress_release(on_signal.dumper);
+    on_signal.dumper = NULL;
     return arg;
 }
 

@@ -360,7 +360,9 @@ static int cancel(cress_greenlet *g, const char *function, const void *site)
     if (g->cancelled || g->state == GREENLET_ENDED)
         return 0;
     g->cancelled = true;
-    if (g->state == GREENLET_NEW && g->timer != HEAP_NONE) {
+    if (g->starved && g->state == GREENLET_NEW) {
+        hub_end_starved(g);
+    } else if (g->state == GREENLET_NEW && g->timer != HEAP_NONE) {
         heap_remove(&g->hub->timers, g);
         hub_ready(g->hub, g);
     } else if (g->state == GREENLET_RESTING) {
@@ -450,7 +452,7 @@ void cress_unlink(cress_greenlet *g, cress_link_fn *fn, void *arg)
 
 bool cress_started(const cress_greenlet *g)
 {
-    return g->state != GREENLET_NEW || g->timer == HEAP_NONE;
+    return g->state != GREENLET_NEW || g->timer == HEAP_NONE || g->starved;
 }
 
 bool cress_ready(const cress_greenlet *g)

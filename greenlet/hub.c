@@ -35,15 +35,16 @@
 #include <unistd.h>
 
 enum {
-    SLICE = 16,              /* switches between two looks at the clock, */
-    LONG_SLICE = 128,        /* and when the last ones took less than SHORT_SLICE */
+    SLICE_MOST = 31, /* switches between two looks at the clock */
+    VIRTUAL_SLICE = 15,
     VIRTUAL_SLICES = 8,      /* slices between two polls under the virtual clock */
     STRAIGHT_CALLS = 64,     /* that did not have to wait, before others get a turn */
     PATIENCE = 1000,         /* failed waits in a row before a greenlet is named */
     LAST_PATIENCE = 1000000, /* and, when the hub ends, before that is held for a bug */
 };
-static const cress_seconds SHORT_SLICE = 0.00002, POLL_LEAST = 0.0005, POLL_MOST = 0.01,
-                           TRIM_INTERVAL = 1.0;
+static const cress_seconds SHORT_TIME = 0.00002, LONG_TIME = 0.0005;
+static const cress_seconds POLL_LEAST = 0.0005, POLL_MOST = 0.01, TRIM_INTERVAL = 1.0;
+static const cress_seconds STARVE_RETRY = 0.1, STARVE_MOST = 1.0;
 
 #if defined(CRESS_ASAN) || defined(CRESS_TSAN)
 static const size_t DEFAULT_STACK = 256 * 1024; /* instrumented frames are larger */
@@ -116,6 +117,15 @@ void hub_wake(cress_greenlet *g, int error)
 
 /* ---- switching ---------------------------------------------------------------- */
 
+/* Who computes for long between two waits shall not hold up those who wait for time or
+ * descriptors: then the clock is read at every switch. */
+static unsigned next_slice(unsigned slice, cress_seconds took)
+{
+    if (took > LONG_TIME)
+        return 0;
+    return took < SHORT_TIME && slice < SLICE_MOST ? 2 * slice + 1 : slice;
+}
+
 /* A slice is used up: is it time to look at the descriptors? Not while the batch from
  * the last look is at work, if that does not take too long: the descriptors that it has not come
  * to yet would all be reported again. */
@@ -123,12 +133,11 @@ static __attribute__((noinline)) bool poll_is_due(struct hub *hub)
 {
     if (hub->simulation)
         return simulation_step(hub); /* it wants to see each: the budget stays 0 */
-    hub->budget = SLICE;
+    hub->budget = hub->slice;
     if (hub->virtual_clock)
         return ++hub->slices >= VIRTUAL_SLICES;
     cress_seconds now = clock_now(), elapsed = now - hub->polled_at;
-    if (now - hub->looked_at < SHORT_SLICE)
-        hub->budget = LONG_SLICE;
+    hub->slice = next_slice(hub->slice, now - hub->looked_at);
     hub->looked_at = now;
     return elapsed > (hub->batch_last ? POLL_MOST : POLL_LEAST);
 }
@@ -161,35 +170,98 @@ static INLINE cress_greenlet *next_greenlet(struct hub *hub)
     return next;
 }
 
-/* Gives g a stack to begin on; without one it waits for somebody else's. */
-static __attribute__((noinline)) bool give_stack(struct hub *hub, cress_greenlet *g)
+/* ---- greenlets that cannot begin: there is no memory for their stacks ------------- */
+
+/* They wait for somebody else's stack, or for memory. A new one does not do so for ever;
+ * one that rested has things to clean up. */
+static void starve(struct hub *hub, cress_greenlet *g)
 {
-    g->stack = stack_take(&hub->stacks);
-    if (!g->stack) {
-        g->task.next = NULL;
-        *hub->starved_last = &g->task;
-        hub->starved_last = &g->task.next;
-        return false;
-    }
-    context_make(&g->context, &g->stack->extent);
-    return true;
+    g->starved = true;
+    g->task.next = NULL;
+    *hub->starved_last = &g->task;
+    hub->starved_last = &g->task.next;
+    if (g->state == GREENLET_NEW)
+        heap_add(&hub->timers, g, hub->now + STARVE_MOST);
+}
+
+static void stop_starving(struct hub *hub, cress_greenlet *g)
+{
+    struct task **at = &hub->starved_first;
+
+    while (*at != &g->task)
+        at = &(*at)->next;
+    *at = g->task.next;
+    if (!*at)
+        hub->starved_last = at;
+    if (g->timer != HEAP_NONE)
+        heap_remove(&hub->timers, g);
+    g->starved = false;
 }
 
 /* A stack is about to be free: the oldest that waits for one is ready again. */
 static void feed_starved(struct hub *hub)
 {
-    struct task *task = hub->starved_first;
+    cress_greenlet *g = (cress_greenlet *)hub->starved_first;
 
-    hub->starved_first = task->next;
-    if (!hub->starved_first)
-        hub->starved_last = &hub->starved_first;
-    append(hub, task);
+    stop_starving(hub, g);
+    append(hub, &g->task);
+}
+
+/* Is there memory again? */
+static void retry_starved(struct hub *hub)
+{
+    struct stack_cache *stacks = &hub->stacks;
+
+    if (stack_reserve(stacks) < 0)
+        return;
+    for (size_t count = stacks->free_count + stacks->cold_count; count > 0; count--)
+        if (hub->starved_first)
+            feed_starved(hub);
+}
+
+static void end_unbegun(struct task *task)
+{
+    cress_greenlet *g = (cress_greenlet *)task;
+
+    task->run = NULL;
+    g->killed = g->cancelled;
+    g->error = g->cancelled ? 0 : ENOMEM;
+    greenlet_end(g, NULL);
+}
+
+void hub_end_starved(cress_greenlet *g)
+{
+    stop_starving(g->hub, g);
+    g->task.run = end_unbegun;
+    append(g->hub, &g->task);
+}
+
+/* Gives g a stack to begin on. */
+static __attribute__((noinline)) bool give_stack(struct hub *hub, cress_greenlet *g)
+{
+    g->stack = stack_take(&hub->stacks);
+    if (g->stack) {
+        context_make(&g->context, &g->stack->extent);
+        return true;
+    }
+    starve(hub, g);
+    if (g->cancelled && g->state == GREENLET_NEW)
+        hub_end_starved(g); /* for that it needs no stack */
+    return false;
+}
+
+/* ---- the switch --------------------------------------------------------------------- */
+
+/* Also the monitor, a thread of its own, looks at it. */
+static INLINE void count_switch(struct hub *hub)
+{
+    __atomic_store_n(&hub->stats.switches, hub->stats.switches + 1, __ATOMIC_RELAXED);
 }
 
 /* The context to go to for `next`, which becomes the running one. */
 static INLINE struct context *enter(struct hub *hub, cress_greenlet *next)
 {
-    __atomic_store_n(&hub->stats.switches, hub->stats.switches + 1, __ATOMIC_RELAXED);
+    count_switch(hub);
     if (next && !next->stack && !give_stack(hub, next))
         next = NULL;
     hub->current = next;
@@ -222,8 +294,10 @@ static __attribute__((noinline)) void switch_away(struct hub *hub, cress_greenle
     check_float_control(hub, self);
     cress_greenlet *next = next_greenlet(hub);
 
-    if (next == self)
+    if (next == self) {
+        count_switch(hub);
         return;
+    }
     context_switch(&self->context, enter(hub, next));
     errno = saved;
 }
@@ -408,8 +482,10 @@ int hub_yield(void)
 void cress_take_turns(void)
 {
     struct hub *hub = hub_current;
-    cress_greenlet *g = hub->current;
+    cress_greenlet *g = hub ? hub->current : NULL;
 
+    if (!g)
+        return;
     if (hub->simulation ? !simulation_takes_turn(hub) : ++g->straight_calls < STRAIGHT_CALLS)
         return;
     g->straight_calls = 0;
@@ -443,7 +519,9 @@ static void expire(struct hub *hub)
 {
     while (heap_first(&hub->timers) <= hub->now) {
         cress_greenlet *g = hub->timers.entries[0].greenlet;
-        if (g->state == GREENLET_NEW) {
+        if (g->starved) {
+            hub_end_starved(g);
+        } else if (g->state == GREENLET_NEW) {
             heap_remove(&hub->timers, g);
             append(hub, &g->task);
         } else {
@@ -495,6 +573,8 @@ static void pass_time(struct hub *hub, cress_seconds deadline)
 
 static void poll_virtual(struct hub *hub)
 {
+    if (hub->starved_first)
+        retry_starved(hub);
     do {
         hub->stirred = false;
         if (hub->armed)
@@ -533,6 +613,8 @@ static void poll_blocking(struct hub *hub)
 {
     cress_seconds deadline = heap_first(&hub->timers);
 
+    if (hub->starved_first)
+        deadline = fmin(deadline, hub->now + STARVE_RETRY);
     if (deadline == CRESS_FOREVER && !hub->armed) {
         deadlock(hub);
         return;
@@ -553,11 +635,13 @@ static void trim_stacks(struct hub *hub)
 
 static void poll_real(struct hub *hub)
 {
+    if (hub->starved_first)
+        retry_starved(hub);
     if (!hub->ready_first && heap_first(&hub->timers) > hub->now)
         poll_blocking(hub);
     else if (hub->armed)
         look_at_descriptors(hub, EVRUN_NOWAIT);
-    hub->now = hub->polled_at = clock_now();
+    hub->now = hub->polled_at = hub->looked_at = clock_now();
     if (stack_cache_excess(&hub->stacks))
         trim_stacks(hub);
 }
@@ -572,7 +656,7 @@ static __attribute__((noinline)) void run_greenlet(struct hub *hub, cress_greenl
 
 static void run_ready(struct hub *hub)
 {
-    hub->budget = hub->simulation ? 0 : SLICE;
+    hub->budget = hub->simulation ? 0 : hub->slice;
     hub->slices = 0;
     while (hub->ready_first) {
         if (hub->budget-- == 0 && poll_is_due(hub))
@@ -655,6 +739,7 @@ static int start(struct hub *hub, const cress_hub_options *options)
     if (simulation_start(hub, options->simulation) < 0)
         return -1;
     hub->virtual_clock = hub->simulation || clock_is_virtual(options);
+    hub->slice = hub->virtual_clock ? VIRTUAL_SLICE : 0;
     hub->now = hub->virtual_clock ? 0 : clock_now();
     hub->polled_at = hub->trimmed_at = hub->now;
     stack_cache_init(&hub->stacks, stack_size(options), guards_by_mprotect(options));

@@ -65,6 +65,7 @@ struct cress_greenlet {
     unsigned references;
     unsigned locks; /* held: see lock.h */
     uint8_t state;  /* enum greenlet_state */
+    bool starved;   /* its turn came, and there was no memory for its stack */
     bool cancelled; /* asked to end */
     bool killed;    /* and a wait told it so */
     bool parked;    /* in hub_wait, or resting, and not woken yet */
@@ -108,6 +109,7 @@ struct hub {
     struct task *starved_first, **starved_last; /* greenlets for which there was no stack */
     struct task *batch_last; /* the last that was ready after the last look at the world */
     cress_seconds now;
+    unsigned slice;  /* switches between two looks at the clock */
     unsigned budget; /* switches until the hub looks at the clock and the descriptors */
     size_t armed;    /* watchers that could wake somebody: descriptors, signals */
 
@@ -119,6 +121,7 @@ struct hub {
     size_t fd_count;
     struct signal_watch *signals;
     struct post_box *posts;        /* post.c; NULL: nothing was expected yet */
+    bool has_wakeup;               /* post.c: libev has what other threads and signals wake it by */
     size_t expected;               /* posts that will come */
     cress_threadpool threads;      /* the default one */
     struct child *children;        /* child.c: processes that run beside this one */
@@ -176,6 +179,8 @@ void hub_call(struct hub *hub, struct task *task);
 void hub_ready(struct hub *hub, cress_greenlet *g);
 /* cress_spawn for those who do it for a caller, whose call `site` is: reports name it. */
 cress_greenlet *greenlet_spawn_at(cress_fn *fn, void *arg, const void *site);
+/* A new one that waits for a stack ends without having begun. */
+void hub_end_starved(cress_greenlet *g);
 /* Does no open shield hide a kill from g? */
 bool hub_kill_reaches(const cress_greenlet *g);
 

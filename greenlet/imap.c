@@ -291,6 +291,10 @@ void cress_imap_finish(cress_imap *it)
         misuse(EDEADLK, "cress_imap_finish: called by one that it would have to wait for");
         return;
     }
+    if (!cress_self() && (it->feeding || it->running > 0)) {
+        misuse(EPERM, "cress_imap_finish: items run, and the caller cannot wait");
+        return;
+    }
     if (it->reading) {
         misuse(EBUSY, "cress_imap_finish: a greenlet still waits for a result");
         return;

@@ -48,8 +48,8 @@ static const cress_greenlet *awaited_owner(const cress_greenlet *g)
 
 void lock_owner_ends(cress_greenlet *g)
 {
-    misuse_at((const void *)g->fn, EOWNERDEAD, "it ends while it holds %u lock%s", g->locks,
-              g->locks > 1 ? "s" : "");
+    misuse_at((const char *)(const void *)g->fn + 1, EOWNERDEAD, /* one less is looked up */
+              "it ends while it holds %u lock%s", g->locks, g->locks > 1 ? "s" : "");
     for (cress_greenlet *other = g->hub->greenlets; other; other = other->next)
         if (other->state == GREENLET_RUNNING && other->parked && awaited_owner(other) == g)
             hub_wake(other, EOWNERDEAD);

@@ -37,7 +37,7 @@ void misuse_set_stops(bool stop)
     stops = stop;
 }
 
-static void report(const void *site, const char *format, va_list args)
+static void vreport(const void *site, const char *format, va_list args)
 {
     char text[256], where[256], name[64] = "outside greenlets";
     const cress_greenlet *g = cress_self();
@@ -60,10 +60,31 @@ int misuse_at(const void *site, int error, const char *format, ...)
 
     if (misuse_stops()) {
         va_start(args, format);
-        report(site, format, args);
+        vreport(site, format, args);
         va_end(args);
         abort();
     }
     errno = error;
     return -1;
+}
+
+static void report(const void *site, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void report(const void *site, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vreport(site, format, args);
+    va_end(args);
+}
+
+cress_greenlet *misuse_self_at(const void *site, const char *call)
+{
+    cress_greenlet *g = cress_self();
+
+    if (g)
+        return g;
+    report(site, "%s: only greenlets may call it", call);
+    abort();
 }

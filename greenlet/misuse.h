@@ -21,4 +21,9 @@ void misuse_set_stops(bool stop);
 int misuse_at(const void *site, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The running greenlet, for calls that mean nothing outside of one and have no way to say
+ * so: there any build stops, with the call's name. */
+#define misuse_self(call) misuse_self_at(__builtin_return_address(0), call)
+struct cress_greenlet *misuse_self_at(const void *site, const char *call);
+
 #endif

@@ -16,7 +16,6 @@
 
 #include <cress/monitor.h>
 
-#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -32,7 +31,7 @@ enum {
     IDLE_LOOKS = 4,  /* in a row that find the hub asleep: then this thread sleeps too */
     ANSWER_TIME = 1, /* seconds that the hub's thread has to take the signal */
 };
-static const cress_seconds LEAST_SPAN = 0.001;
+static const cress_seconds LEAST_SPAN = 0.001, DEFAULT_SPAN = 0.1; /* for CRESS_STALL=abort */
 
 enum request { NOTHING, WANTED, TAKING };
 
@@ -314,18 +313,6 @@ void monitor_hub_wakes(struct monitor *monitor)
     pthread_mutex_unlock(&monitor->lock);
 }
 
-static cress_seconds wanted_span(const cress_hub_options *options)
-{
-    const char *text = getenv("CRESS_MAX_BLOCKING_TIME");
-    cress_seconds span = options->max_blocking_time;
-
-    if (span == 0 && text)
-        span = strtod(text, NULL);
-    if (!(span > 0) || span == CRESS_FOREVER)
-        return 0;
-    return span < LEAST_SPAN ? LEAST_SPAN : span;
-}
-
 static bool wants_abort(const cress_hub_options *options)
 {
     const char *wanted = getenv("CRESS_STALL");
@@ -333,14 +320,35 @@ static bool wants_abort(const cress_hub_options *options)
     return options->stall_aborts || (wanted && strcmp(wanted, "abort") == 0);
 }
 
-static void init(struct monitor *monitor, struct hub *hub, const cress_hub_options *options)
+/* The option, the environment's, or the usual one where a stall shall be a failure. */
+static int read_span(const cress_hub_options *options, cress_seconds *ret_span)
+{
+    const char *text = getenv("CRESS_MAX_BLOCKING_TIME");
+    char *end = "";
+    cress_seconds span = options->max_blocking_time;
+
+    if (span == 0 && text && *text) {
+        span = strtod(text, &end);
+        if (end == text || *end || !(span >= 0)) {
+            errno = EINVAL;
+            return -1;
+        }
+    } else if (span == 0 && wants_abort(options)) {
+        span = DEFAULT_SPAN;
+    }
+    *ret_span = span > 0 && span < CRESS_FOREVER ? fmax(span, LEAST_SPAN) : 0;
+    return 0;
+}
+
+static void init(struct monitor *monitor, struct hub *hub, const cress_hub_options *options,
+                 cress_seconds span)
 {
     pthread_condattr_t monotonic;
 
     *monitor = (struct monitor){
         .hub = hub,
         .hub_thread = pthread_self(),
-        .span = wanted_span(options),
+        .span = span,
         .on_stall = options->on_stall,
         .on_stall_arg = options->on_stall_arg,
         .aborts = wants_abort(options),
@@ -375,13 +383,17 @@ static int create_thread(struct monitor *monitor)
 
 int monitor_start(struct hub *hub, const cress_hub_options *options)
 {
-    if (wanted_span(options) == 0)
+    cress_seconds span;
+
+    if (read_span(options, &span) < 0)
+        return -1;
+    if (span == 0)
         return 0;
     struct monitor *monitor = malloc(sizeof *monitor);
     if (!monitor)
         return -1;
     pthread_once(&installed, install);
-    init(monitor, hub, options);
+    init(monitor, hub, options, span);
     int error = create_thread(monitor);
     if (error) {
         destroy(monitor);
@@ -448,9 +460,8 @@ static const cress_greenlet_hooks block_hooks = { describe, before_wait, after_w
 
 void cress_assert_switches_begin(cress_assert_switches *block, cress_seconds most)
 {
-    cress_greenlet *g = cress_self();
+    cress_greenlet *g = misuse_self("cress_assert_switches_begin");
 
-    assert(g);
     *block = (cress_assert_switches){
         .most = most,
         .resumed_at = machine_time(),
@@ -462,9 +473,8 @@ void cress_assert_switches_begin(cress_assert_switches *block, cress_seconds mos
 
 int cress_assert_switches_end(cress_assert_switches *block)
 {
-    cress_greenlet *g = cress_self();
+    cress_greenlet *g = misuse_self("cress_assert_switches_end");
 
-    assert(g);
     if (g->hooks != &block_hooks || g->hooks_arg != block)
         return misuse(EINVAL, "cress_assert_switches_end: not the innermost block that has begun");
     cress_set_hooks(g, block->hooks, block->hooks_arg);

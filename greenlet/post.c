@@ -8,8 +8,11 @@
 #include "hub.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 struct post_box {
     ev_async async; /* first */
@@ -40,12 +43,30 @@ static void on_posts(struct ev_loop *loop, ev_async *async, int revents)
     }
 }
 
+int post_make_sure(struct hub *hub)
+{
+    if (hub->has_wakeup)
+        return 0;
+    int fd = eventfd(0, EFD_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    close(fd);
+    hub->has_wakeup = true;
+    return 0;
+}
+
 static struct post_box *create(struct hub *hub)
 {
     struct post_box *box = calloc(1, sizeof *box);
 
     if (!box)
         return NULL;
+    if (post_make_sure(hub) < 0) {
+        int saved = errno;
+        free(box);
+        errno = saved;
+        return NULL;
+    }
     pthread_mutex_init(&box->lock, NULL);
     box->last = &box->first;
     ev_async_init(&box->async, on_posts);
@@ -101,5 +122,6 @@ void post_forget(struct hub *hub)
 {
     free(hub->posts); /* its lock may be held by a thread that does not exist here */
     hub->posts = NULL;
+    hub->has_wakeup = false;
     hub->expected = 0;
 }

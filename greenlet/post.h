@@ -10,13 +10,18 @@
 struct hub;
 struct task;
 
-/* In the hub's thread: one post will come. -1: ENOMEM. */
+/* In the hub's thread: one post will come. -1: ENOMEM; EMFILE, ENFILE. */
 int hub_expect(struct hub *hub);
 /* In the hub's thread: it will not come after all. */
 void hub_unexpect(struct hub *hub);
 /* From any thread: the announced post. The hub calls task->run(task) in its own context,
  * in its turn; the task is the poster's until then. Posts arrive in order. */
 void hub_post(struct hub *hub, struct task *task);
+
+/* Before the start of a watcher for posts or for a signal: libev ends the process when it cannot
+ * have the descriptor that wakes its loop, which it takes at the first of them. 0: it has it, or
+ * can have it now; -1: EMFILE, ENFILE, ENOMEM. */
+int post_make_sure(struct hub *hub);
 
 void post_finish(struct hub *hub);
 /* In a forked child, before the old loop goes: nobody is left to post. */

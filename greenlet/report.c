@@ -72,7 +72,9 @@ void report_greenlet(const cress_greenlet *g, struct symbols *symbols, FILE *out
     char name[NAME_BYTES];
 
     fprintf(out, "  %s: ", cress_name(g, name, sizeof name));
-    if (g->state == GREENLET_NEW)
+    if (g->starved)
+        fputs("waits for memory for its stack", out);
+    else if (g->state == GREENLET_NEW)
         fputs("not started", out);
     else if (g->state == GREENLET_RESTING && g->parked)
         describe_rest(g, out);

@@ -4,6 +4,7 @@
  * is kept here, so that a second hub is refused instead of misled.
  */
 #include "hub.h"
+#include "post.h"
 
 #include <cress/signal.h>
 
@@ -24,20 +25,23 @@ struct signal_watch {
 static pthread_mutex_t owners_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct signal_watch *owners[NSIG];
 
-/* The whole process' side of it: false, when another hub has the signal. */
-static bool catch_signal(struct signal_watch *watch)
+/* The whole process' side of it: 0, or why not. */
+static int catch_signal(struct hub *hub, struct signal_watch *watch)
 {
-    int signum = watch->signal.signum;
+    int signum = watch->signal.signum, error = 0;
 
     pthread_mutex_lock(&owners_lock);
-    bool mine = !owners[signum];
-    if (mine) {
+    if (owners[signum]) {
+        error = EBUSY; /* another hub has it */
+    } else if (post_make_sure(hub) < 0) {
+        error = errno;
+    } else {
         owners[signum] = watch;
         sigaction(signum, NULL, &watch->previous);
         ev_signal_start(watch->loop, &watch->signal);
     }
     pthread_mutex_unlock(&owners_lock);
-    return mine;
+    return error;
 }
 
 /* The lock is held. */
@@ -122,9 +126,10 @@ static int add(struct hub *hub, int signum, cress_fn *fn, void *arg)
     watch->fn = fn;
     watch->arg = arg;
     ev_signal_init(&watch->signal, on_signal, signum);
-    if (!catch_signal(watch)) {
+    int error = catch_signal(hub, watch);
+    if (error) {
         free(watch);
-        errno = EBUSY;
+        errno = error;
         return -1;
     }
     hub->armed++;

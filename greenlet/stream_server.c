@@ -167,6 +167,8 @@ int cress_stream_server_start_on(cress_stream_server *s, int fd)
 
 int cress_stream_server_serve_forever(cress_stream_server *s)
 {
+    if (!cress_self())
+        return misuse(EPERM, "cress_stream_server_serve_forever: the caller cannot wait");
     if (!s->service && (!s->handle || !s->address))
         return misuse(EINVAL, "cress_stream_server_serve_forever: no handler, or no address");
     if (!s->service && start(s) < 0)
@@ -187,6 +189,8 @@ int cress_stream_server_stop(cress_stream_server *s, cress_seconds timeout)
 {
     if (!s->service)
         return 0;
+    if (!cress_self())
+        return misuse(EPERM, "cress_stream_server_stop: it runs, and the caller cannot wait");
     if (base_server_is_guest(&s->service->base))
         return misuse(EDEADLK, "cress_stream_server_stop: called by its handler");
     return base_server_stop(&s->service->base, timeout);

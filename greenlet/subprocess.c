@@ -598,12 +598,13 @@ static int exchange(struct talk *t, cress_seconds deadline)
     return fds[ERR].revents ? drain(&t->err, &p->err, t->limit) : 0;
 }
 
-static int hold_talk(struct talk *t, int *ret_status, cress_seconds deadline)
+static int hold_talk(struct talk *t, int *ret_status, cress_seconds timeout)
 {
     cress_subprocess *p = t->p;
 
     if (hub_check() < 0)
         return -1;
+    cress_seconds deadline = hub_deadline(timeout);
     if (p->in >= 0 && t->left == 0)
         close_end(&p->in);
     while (p->in >= 0 || p->out >= 0 || p->err >= 0)
@@ -621,7 +622,7 @@ int cress_subprocess_communicate(cress_subprocess *p, const void *input, size_t 
 
     if (len && p->in < 0)
         return misuse(EINVAL, "cress_subprocess_communicate: input, but no pipe for it");
-    if (hold_talk(&t, &status, hub_deadline(timeout)) == 0) {
+    if (hold_talk(&t, &status, timeout) == 0) {
         *ret_output =
             (cress_subprocess_output){ t.out.data, t.err.data, t.out.len, t.err.len, status };
         return 0;

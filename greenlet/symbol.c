@@ -4,7 +4,9 @@
  * it would fetch over the network (debuginfod) is not asked for: a report must not wait.
  *
  * It puts hundreds of kilobytes on the stack, which a greenlet does not have: all of it runs in a
- * thread that lives as long as the look does. Who asks waits for the answer meanwhile.
+ * thread that lives as long as the look does. Who asks waits for the answer meanwhile. In a child that
+ * is forked during a look there is no such thread: there only the dynamic linker is asked, and what
+ * libdw had allocated stays.
  */
 #define _GNU_SOURCE
 #include "symbol.h"
@@ -186,6 +188,9 @@ struct symbols {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct job *job; /* NULL: done */
+
+    pid_t process;             /* that has the thread */
+    struct symbols *left_over; /* behind this one: see symbols_close */
 };
 
 static Dwfl_Module *module_of(struct symbols *symbols, const void *address)
@@ -432,6 +437,11 @@ static bool ask(struct symbols *symbols, struct job *job)
     return job->known;
 }
 
+static bool is_ours(const struct symbols *symbols)
+{
+    return symbols && symbols->process == getpid();
+}
+
 static void dispose(struct symbols *symbols)
 {
     pthread_cond_destroy(&symbols->changed);
@@ -445,6 +455,7 @@ struct symbols *symbols_open(void)
 
     if (!symbols)
         return NULL;
+    symbols->process = getpid();
     pthread_mutex_init(&symbols->lock, NULL);
     pthread_cond_init(&symbols->changed, NULL);
     if (start_thread(&symbols->thread, answer_all, symbols) != 0) {
@@ -459,10 +470,16 @@ struct symbols *symbols_open(void)
 
 void symbols_close(struct symbols *symbols)
 {
+    static struct symbols *left_over; /* of forked children; for leak checkers */
     int saved = errno;
 
     if (!symbols)
         return;
+    if (!is_ours(symbols)) {
+        symbols->left_over = left_over;
+        left_over = symbols;
+        return;
+    }
     ask(symbols, &(struct job){ .question = END });
     pthread_join(symbols->thread, NULL);
     dispose(symbols);
@@ -471,7 +488,7 @@ void symbols_close(struct symbols *symbols)
 
 const char *symbols_code(struct symbols *symbols, const void *address, char *buf, size_t size)
 {
-    if (!symbols) {
+    if (!is_ours(symbols)) {
         name_by_linker(address, buf, size);
         return buf;
     }
@@ -490,7 +507,7 @@ const char *symbols_data(struct symbols *symbols, const void *address, char *buf
 {
     Dl_info info;
 
-    if (!symbols)
+    if (!is_ours(symbols))
         return variable_by_linker(address, buf, size);
     if (!dladdr(address, &info)) /* on the heap or a stack, as most */
         return NULL;
@@ -509,7 +526,7 @@ void symbols_frames(struct symbols *symbols, const void *address, symbols_each *
 {
     char text[256];
 
-    if (symbols) {
+    if (is_ours(symbols)) {
         ask(symbols,
             &(struct job){ .question = FRAMES, .address = address, .each = each, .arg = arg });
         return;

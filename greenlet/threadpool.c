@@ -129,7 +129,7 @@ static int submit(crew *c, struct job *job)
     int error = c->closing ? EPIPE : 0;
 
     if (!error && hub_expect(c->hub) < 0)
-        error = ENOMEM;
+        error = errno;
     if (!error) {
         error = threads_put(c->threads, job);
         if (error)

@@ -3,15 +3,11 @@
 #include "hub.h"
 #include "misuse.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
-static void open_timeout(cress_timeout *t, cress_seconds span, bool shields)
+static void open_timeout(cress_greenlet *g, cress_timeout *t, cress_seconds span, bool shields)
 {
-    cress_greenlet *g = cress_self();
-
-    assert(g);
     *t = (cress_timeout){
         .deadline = hub_deadline(span),
         .outer = g->timeouts,
@@ -23,12 +19,12 @@ static void open_timeout(cress_timeout *t, cress_seconds span, bool shields)
 
 void cress_timeout_start(cress_timeout *t, cress_seconds span)
 {
-    open_timeout(t, span, false);
+    open_timeout(misuse_self("cress_timeout_start"), t, span, false);
 }
 
 void cress_timeout_start_shielded(cress_timeout *t, cress_seconds span)
 {
-    open_timeout(t, span, true);
+    open_timeout(misuse_self("cress_timeout_start_shielded"), t, span, true);
 }
 
 bool cress_timeout_expired(const cress_timeout *t)
@@ -60,9 +56,8 @@ static int refuse_close(cress_greenlet *g, cress_timeout *t, const void *site)
 
 void cress_timeout_close(cress_timeout *t)
 {
-    cress_greenlet *g = cress_self();
+    cress_greenlet *g = misuse_self("cress_timeout_close");
 
-    assert(g);
     if (g->timeouts != t && refuse_close(g, t, __builtin_return_address(0)) < 0)
         return;
     g->timeouts = t->outer;
@@ -75,7 +70,7 @@ void cress_timeout_close(cress_timeout *t)
 
 void *cress_with_timeout(cress_seconds span, cress_fn *fn, void *arg, void *timeout_value)
 {
-    cress_greenlet *g = cress_self();
+    cress_greenlet *g = misuse_self("cress_with_timeout");
     cress_timeout limit;
 
     cress_timeout_start(&limit, span);

@@ -359,11 +359,11 @@ static int look_until(zmq_pollitem_t items[], int count, const struct waiter *wa
         if (cress_event_wait(woken, deadline - cress_now()) < 0)
             return errno == ETIMEDOUT && cress_check() == 0 ? 0 : -1;
         cress_event_clear(woken);
+        cress_take_turns();
         if (any_closed(waiters, count)) {
             errno = ENOTSOCK;
             return -1;
         }
-        cress_take_turns();
     }
 }
 

@@ -87,19 +87,38 @@ static int write_to_log(const char *text, size_t len, void *arg)
     return 0;
 }
 
-static void *on_dump(void *arg)
+static int dump(void)
 {
     cress_seconds patience = DUMP_PATIENCE;
     cress_hub_stats stats;
 
-    cress_set_name(cress_self(), "dump");
     cress_get_hub_stats(&stats);
     cress_log(CRESS_LOG_INFO, "Handling signal: usr2: %zu greenlets", stats.greenlets);
-    if (cress_dump_greenlets(write_to_log, &patience) < 0)
+    if (cress_dump_greenlets(write_to_log, &patience) < 0) {
         cress_log(CRESS_LOG_ERROR, "the dump was cut short: %s", strerror(errno));
-    else
-        cress_log(CRESS_LOG_INFO, "Dumped");
-    return arg;
+        return -1;
+    }
+    cress_log(CRESS_LOG_INFO, "Dumped");
+    return 0;
+}
+
+static void *on_dump(void *arg)
+{
+    struct worker *worker = arg;
+    int result;
+
+    if (worker->dumping) {
+        worker->dump_again = true;
+        return NULL;
+    }
+    cress_set_name(cress_self(), "dump");
+    worker->dumping = true;
+    do {
+        worker->dump_again = false;
+        result = dump();
+    } while (result == 0 && worker->dump_again);
+    worker->dumping = false;
+    return NULL;
 }
 
 /* In the thread of the hub's monitor, while the hub is stuck: a reader of the log that does not
@@ -127,7 +146,8 @@ static int catch_signals(struct worker *worker)
     if (cress_signal(SIGTERM, on_graceful, worker) < 0 ||
         (heeds_hangup() && cress_signal(SIGHUP, on_graceful, worker) < 0) ||
         cress_signal(SIGINT, on_quick, worker) < 0 || cress_signal(SIGQUIT, on_quick, worker) < 0 ||
-        cress_signal(SIGUSR1, on_reopen, worker) < 0 || cress_signal(SIGUSR2, on_dump, NULL) < 0) {
+        cress_signal(SIGUSR1, on_reopen, worker) < 0 ||
+        cress_signal(SIGUSR2, on_dump, worker) < 0) {
         cress_log(CRESS_LOG_CRITICAL, "signals can't be caught: %s", strerror(errno));
         return CRESS_EXIT_FAILURE;
     }

@@ -43,6 +43,8 @@ struct worker {
     bool draining;
     cress_event stop; /* a signal came */
     bool quick;       /* and wants it at once */
+    bool dumping;     /* for SIGUSR2: one at a time, since each costs memory and a thread */
+    bool dump_again;  /* it came meanwhile */
 };
 
 /* Runs it in a hub of its own on these listening sockets, which it closes, over TLS if there

@@ -492,6 +492,64 @@ static void test_waiting_with_another_rounding_mode_is_misuse(void **state)
 }
 #endif
 
+/* Real time: a greenlet that computes for long, and lets others run between, does not hold up
+ * who waits for a descriptor. */
+struct reader {
+    int fd;
+    bool read;
+};
+
+static void *note_byte(void *arg)
+{
+    struct reader *reader = arg;
+    char byte;
+
+    reader->read = cress_read(reader->fd, &byte, 1) == 1;
+    return NULL;
+}
+
+static double real_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+static void compute(double seconds)
+{
+    double end = real_now() + seconds;
+
+    while (real_now() < end)
+        continue;
+}
+
+static void *compute_politely(void *arg)
+{
+    struct reader reader = { 0 };
+    int ends[2], turns = 0;
+
+    assert_ok(pipe(ends));
+    reader.fd = ends[0];
+    spawn(note_byte, &reader);
+    assert_ok(cress_sleep(0));
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    for (; !reader.read && turns < 100; turns++) {
+        compute(0.002);
+        assert_ok(cress_sleep(0));
+    }
+    assert_true(turns < 12); /* looks at descriptors are 10 ms apart at most */
+    close(ends[0]);
+    close(ends[1]);
+    return arg;
+}
+
+static void test_computing_politely_does_not_starve_others(void **state)
+{
+    (void)state;
+    assert_ok(cress_run(compute_politely, NULL));
+}
+
 static void *count_switches(void *arg)
 {
     for (int i = 0; i < 100; i++)
@@ -580,6 +638,7 @@ int main(void)
         HUB_TEST(test_print_greenlets),
         HUB_TEST(test_stubborn_one_is_named),
         HUB_TEST(test_errno_is_each_ones_own),
+        cmocka_unit_test(test_computing_politely_does_not_starve_others),
 #if defined(CRESS_DEBUG) && defined(__x86_64__) && !defined(CRESS_BOOST_CONTEXT)
         cmocka_unit_test(test_waiting_with_another_rounding_mode_is_misuse),
 #endif

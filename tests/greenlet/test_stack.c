@@ -385,11 +385,11 @@ static void *starve(void *arg)
     size_t parked = stacks_in_use() - 1;
     spawn_all(new, wait_for_go, NULL);
     refuses_maps = true;
-    assert_ok(cress_sleep(1)); /* the virtual clock advances when nothing is ready */
+    assert_ok(cress_sleep(0.4)); /* the virtual clock advances when nothing is ready */
     for (size_t i = 0; i < STARVED; i++)
         cress_rouse(resting[i]);
     cress_cancel(new[STARVED - 1]);
-    assert_ok(cress_sleep(1));
+    assert_ok(cress_sleep(0.4));
     assert_int_equal(calls, STARVED);
     assert_true(refused > STARVED);
     cress_event_set(&go);
@@ -413,6 +413,65 @@ static void test_without_stacks(void **state)
     alarm(0);
 }
 
+/* In a hub whose stacks are all taken: spawned while memory could be had, they find none. */
+static void spawn_starved(cress_greenlet *gs[STARVED])
+{
+    go = (cress_event){ 0 };
+    take_all_but_one();
+    spawn_all(gs, wait_for_go, NULL);
+    refuses_maps = true;
+    assert_ok(cress_sleep(0.1));
+    for (size_t i = 0; i < STARVED; i++)
+        assert_true(cress_started(gs[i]));
+}
+
+static void *starve_to_the_end(void *arg)
+{
+    cress_greenlet *gs[STARVED];
+
+    spawn_starved(gs);
+    cress_cancel(gs[STARVED - 1]);
+    assert_ok(cress_join(gs[STARVED - 1], 0.1)); /* needs no stack to end */
+    assert_true(cress_was_killed(gs[STARVED - 1]));
+    assert_null(cress_spawn(wait_for_go, NULL));
+    assert_int_equal(errno, ENOMEM);
+    assert_ok(cress_sleep(1));
+    for (size_t i = 1; i < STARVED - 1; i++)
+        assert_int_equal(cress_error(gs[i]), ENOMEM);
+    cress_event_set(&go);
+    join_all(gs);
+    refuses_maps = false;
+    return arg;
+}
+
+static void test_who_gets_no_stack_ends(void **state)
+{
+    (void)state;
+    options = (cress_hub_options){ .virtual_clock = true };
+    assert_ok(run(starve_to_the_end, NULL));
+}
+
+static void *starve_for_a_while(void *arg)
+{
+    cress_greenlet *gs[STARVED];
+
+    spawn_starved(gs);
+    refuses_maps = false;
+    assert_ok(cress_sleep(0.5)); /* nobody ends meanwhile */
+    cress_event_set(&go);
+    join_all(gs);
+    for (size_t i = 0; i < STARVED; i++)
+        assert_int_equal(cress_error(gs[i]), 0);
+    return arg;
+}
+
+static void test_memory_comes_back(void **state)
+{
+    (void)state;
+    options = (cress_hub_options){ .virtual_clock = true };
+    assert_ok(run(starve_for_a_while, NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -425,6 +484,8 @@ int main(void)
         cmocka_unit_test(test_40000_parked),
         cmocka_unit_test(test_many_guarded_by_mprotect),
         cmocka_unit_test(test_without_stacks),
+        cmocka_unit_test(test_who_gets_no_stack_ends),
+        cmocka_unit_test(test_memory_comes_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

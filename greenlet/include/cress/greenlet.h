@@ -16,7 +16,9 @@
 typedef struct cress_greenlet cress_greenlet;
 
 /* Appends a new greenlet to the ready queue; the caller goes on. Your reference,
- * or NULL: ENOMEM. gevent: spawn, spawn_later (which starts after delay). */
+ * or NULL: ENOMEM. It takes a stack when its turn comes: one that finds that others, spawned
+ * with it, have taken the last waits for one of these to end or for memory, at most a
+ * second, and then ends with ENOMEM. gevent: spawn, spawn_later (which starts after delay). */
 CRESS_API cress_greenlet *cress_spawn(cress_fn *fn, void *arg);
 CRESS_API cress_greenlet *cress_spawn_later(cress_seconds delay, cress_fn *fn, void *arg);
 

@@ -37,13 +37,14 @@ typedef struct cress_hub_options {
     const struct cress_simulation_options *simulation;
     /* Seconds that a greenlet may run without letting the others; beyond, a thread beside
      * the hub reports its name and backtrace, once each time: see <cress/monitor.h>. 0: only if
-     * CRESS_MAX_BLOCKING_TIME says so; negative: never. */
+     * CRESS_MAX_BLOCKING_TIME or CRESS_STALL says so; negative: never. */
     cress_seconds max_blocking_time;
     /* Takes such a report, some lines of text, in the monitor's thread; NULL: it goes to
      * stderr. */
     void (*on_stall)(const char *report, void *arg);
     void *on_stall_arg;
-    /* And the program ends by abort() then: for tests. Also by CRESS_STALL=abort. */
+    /* And the program ends by abort() then: for tests; without a max_blocking_time, after 0.1 s.
+     * Also by CRESS_STALL=abort. */
     bool stall_aborts;
 } cress_hub_options;
 

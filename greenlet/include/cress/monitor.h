@@ -12,7 +12,10 @@
  * signal(7)) return EINTR.
  *
  * With CRESS_STALL=abort in the environment the program ends by abort() after the first
- * report: for tests.
+ * report: for tests. Without a CRESS_MAX_BLOCKING_TIME beside it that means 0.1 s.
+ *
+ * CRESS_MAX_BLOCKING_TIME is in seconds; 0: no thread. With anything that is no such number
+ * cress_run fails with EINVAL.
  *
  * gevent: GEVENT_MONITOR_THREAD_ENABLE, GEVENT_MAX_BLOCKING_TIME, gevent.util.
  */
@@ -29,8 +32,9 @@ typedef int cress_dump_write(const char *text, size_t len, void *arg);
  * write reported, or ENOMEM. */
 CRESS_API int cress_dump_greenlets(cress_dump_write *write, void *arg);
 
-/* From now on that signal writes a dump to stderr. As cress_signal: 0, or -1 with EINVAL,
- * EBUSY or ENOMEM; cress_signal(signum, NULL, NULL) ends it. */
+/* From now on that signal writes a dump to stderr. One at a time: however often the signal comes
+ * during a dump, one more follows. 0, or -1 with errno, as cress_signal, and
+ * cress_signal(signum, NULL, NULL) ends it. */
 CRESS_API int cress_dump_on_signal(int signum);
 
 /* A piece of code that must let the others run: between begin and end, on the same greenlet's

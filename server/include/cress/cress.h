@@ -31,6 +31,7 @@
 #include <cress/semaphore.h>
 #include <cress/serve.h>
 #include <cress/signal.h>
+#include <cress/simulation.h>
 #include <cress/stream.h>
 #include <cress/stream_server.h>
 #include <cress/subprocess.h>
