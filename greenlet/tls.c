@@ -17,6 +17,11 @@
  *
  * OpenSSL reads ahead of a record: bytes may be here although the descriptor has none.
  * `pending` says so.
+ *
+ * OpenSSL goes on by itself as long as records come that bring no data (new keys, tickets,
+ * refused renegotiations), and a peer can send them faster than they are worked off. So
+ * each call may only take in so much (`budget`), then it is told "later" and others run;
+ * and a peer that sends nothing else is broken off with.
  */
 #include "tls.h"
 
@@ -36,7 +41,10 @@
 
 enum {
     RECORD = SSL3_RT_MAX_PLAIN_LENGTH,
-    OUT_MAX = 64 << 10, /* a peer that makes OpenSSL answer and does not read */
+    OUT_MAX = 64 << 10,  /* a peer that makes OpenSSL answer and does not read */
+    CALL_MAX = 32 << 10, /* bytes that are taken in at a time; more than the largest record */
+    RECORD_COST = 128,   /* what a record counts for at least, of them */
+    BARREN_MAX = 32,     /* records in a row without data */
 };
 static const cress_seconds GOODBYE_TIME = 2.0;
 
@@ -161,14 +169,21 @@ static int bio_write(BIO *bio, const char *data, int len)
 static int bio_read(BIO *bio, char *buf, int len)
 {
     cress_tls_stream *s = BIO_get_data(bio);
-    ssize_t got = cress_stream_read(&s->socket->stream, buf, (size_t)len, CRESS_STREAM_DONTWAIT);
+    ssize_t got;
 
     BIO_clear_retry_flags(bio);
+    if (s->budget <= 0) { /* the descriptor stays readable */
+        BIO_set_retry_read(bio);
+        return -1;
+    }
+    got = cress_stream_read(&s->socket->stream, buf, (size_t)len, CRESS_STREAM_DONTWAIT);
     s->eof = got == 0;
     if (got < 0 && errno == EAGAIN)
         BIO_set_retry_read(bio);
     else if (got < 0)
         s->read_error = errno;
+    else
+        s->budget -= (int)got;
     return (int)got;
 }
 
@@ -193,6 +208,33 @@ static void make_method(void)
     BIO_meth_set_write(method, bio_write);
     BIO_meth_set_read(method, bio_read);
     BIO_meth_set_ctrl(method, bio_ctrl);
+}
+
+/* ---- records without data ---------------------------------------------------------------- */
+
+static bool is_flood(const cress_tls_stream *s)
+{
+    return s->barren > BARREN_MAX + 1; /* the last may bring some */
+}
+
+/* OpenSSL calls it for the header of each record that has come. What is in OpenSSL's buffer
+ * may be hundreds of them: taken for the end, the record is thrown away, and the call ends. */
+static void on_message(int is_ours, int version, int type, const void *data, size_t len, SSL *ssl,
+                       void *arg)
+{
+    cress_tls_stream *s = arg;
+
+    (void)version, (void)data, (void)len;
+    if (is_ours || type != SSL3_RT_HEADER)
+        return;
+    s->budget -= RECORD_COST;
+    if (!s->established || is_flood(s))
+        return;
+    s->barren++;
+    if (is_flood(s)) {
+        s->read_error = EPROTO;
+        SSL_set_shutdown(ssl, SSL_get_shutdown(ssl) | SSL_RECEIVED_SHUTDOWN);
+    }
 }
 
 /* ---- what went wrong --------------------------------------------------------------------- */
@@ -220,6 +262,8 @@ static const char *explain(const cress_tls_stream *s, unsigned long code, int er
     long verified = SSL_get_verify_result(s->ssl);
     const char *reason = ERR_reason_error_string(code);
 
+    if (is_flood(s))
+        return "too many records without data";
     if (error == EPROTOTYPE)
         return "a plain HTTP request";
     if (error == ECONNRESET && !s->read_error)
@@ -250,6 +294,8 @@ static int judge(cress_tls_stream *s, int result)
     }
     if (result > 0)
         return 1;
+    if (is_flood(s))
+        return break_off(s, 0);
     switch (SSL_get_error(s->ssl, result)) {
     case SSL_ERROR_WANT_READ:
         return fail_with(EAGAIN);
@@ -266,6 +312,7 @@ static int may_call(cress_tls_stream *s)
     if (s->error)
         return fail_with(s->error);
     ERR_clear_error();
+    s->budget = CALL_MAX;
     return 0;
 }
 
@@ -321,8 +368,8 @@ static bool may_go_on(int flags)
 
 /* ---- reading ---------------------------------------------------------------------------------- */
 
-/* Records until buf is full or the socket has no more: a small buffer is not a reason to
- * leave bytes where no descriptor tells of them. */
+/* Records until buf is full, the socket has no more or the budget is spent: a small buffer is
+ * not a reason to leave bytes where no descriptor tells of them. */
 static ssize_t read_now(cress_tls_stream *s, char *buf, size_t len)
 {
     size_t done = 0, count = 0;
@@ -335,9 +382,11 @@ static ssize_t read_now(cress_tls_stream *s, char *buf, size_t len)
         return -1;
     do {
         result = judge(s, SSL_read_ex(s->ssl, buf + done, len - done, &count));
-        if (result > 0)
+        if (result > 0) {
             done += count;
-    } while (result > 0 && done < len && SSL_has_pending(s->ssl));
+            s->barren = 0;
+        }
+    } while (result > 0 && done < len && s->budget > 0 && SSL_has_pending(s->ssl));
     s->ended = result == 0;
     s->pending = result > 0 ? SSL_has_pending(s->ssl) : s->ended || s->error;
     return done ? (ssize_t)done : result;
@@ -567,6 +616,8 @@ static int make_session(cress_tls_stream *s)
     BIO_set_init(bio, 1);
     SSL_set_bio(s->ssl, bio, bio);
     SSL_set_app_data(s->ssl, s);
+    SSL_set_msg_callback(s->ssl, on_message);
+    SSL_set_msg_callback_arg(s->ssl, s);
     return 0;
 }
 

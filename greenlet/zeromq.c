@@ -116,8 +116,12 @@ static void wake_all(struct waiter *w)
 static int read_events(void *socket, int *ret_events)
 {
     size_t size = sizeof *ret_events;
+    int result;
 
-    return zmq_getsockopt(socket, ZMQ_EVENTS, ret_events, &size);
+    do
+        result = zmq_getsockopt(socket, ZMQ_EVENTS, ret_events, &size);
+    while (result < 0 && errno == EINTR);
+    return result;
 }
 
 static void settle(void *socket)
@@ -193,7 +197,7 @@ struct transfer {
     zmq_msg_t *message;
 };
 
-static int try(const struct transfer *t)
+static int try_once(const struct transfer *t)
 {
     int flags = t->flags | ZMQ_DONTWAIT;
 
@@ -202,6 +206,17 @@ static int try(const struct transfer *t)
                         : zmq_msg_recv(t->message, t->socket, flags);
     return t->sends ? zmq_send(t->socket, t->data, t->len, flags)
                     : zmq_recv(t->socket, t->data, t->len, flags);
+}
+
+/* A signal, such as the monitor's, is nobody's business here. */
+static int try(const struct transfer *t)
+{
+    int result;
+
+    do
+        result = try_once(t);
+    while (result < 0 && errno == EINTR);
+    return result;
 }
 
 /* The socket's own limit, in seconds. */

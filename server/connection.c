@@ -236,16 +236,26 @@ static void linger(struct connection *conn)
     cress_timeout_close(&limit);
 }
 
+/* [waits] Until the client has taken what is still on its way; a server that stops at once
+ * does not wait for that. */
+static bool await_slow_client(struct connection *conn)
+{
+    cress_timeout limit;
+
+    if (cress_stream_writev(conn->http.stream, NULL, 0, CRESS_STREAM_DONTWAIT) == 0)
+        return true; /* also of one that was cancelled */
+    cress_timeout_start(&limit, conn->worker->config->write_timeout);
+    bool is_taken = cress_stream_writev(conn->http.stream, NULL, 0, 0) == 0;
+    cress_timeout_close(&limit);
+    return is_taken;
+}
+
 /* [waits] Without a goodbye the client would take the last answer for a part of one. What a
  * slow client has not taken yet goes first. One that said goodbye itself may wait for ours. */
 static void say_goodbye(struct connection *conn)
 {
-    cress_timeout limit;
-
-    cress_timeout_start_shielded(&limit, conn->worker->config->write_timeout);
-    if (conn->http.gone || cress_stream_writev(conn->http.stream, NULL, 0, 0) == 0)
-        cress_stream_shutdown(conn->http.stream);
-    cress_timeout_close(&limit);
+    if (conn->http.gone || await_slow_client(conn))
+        cress_stream_shutdown(conn->http.stream); /* 2 s at most, whatever comes */
 }
 
 /* [waits] Whatever the client is still to see. */
@@ -255,7 +265,7 @@ static void take_leave(struct connection *conn)
         return;
     if (conn->agreed && !conn->http.reset)
         say_goodbye(conn);
-    if (conn->http.linger && !conn->http.gone)
+    if (conn->http.linger && !conn->http.gone && !conn->worker->quick)
         linger(conn);
 }
 

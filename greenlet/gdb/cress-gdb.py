@@ -14,7 +14,13 @@ How it is done: registers of a core file can't be set, so none is. Frame 0 stays
 is doing; while a greenlet is selected, an unwinder says that frame 0 was called from where
 the greenlet is parked, and leaves frame 0 out of backtraces. When the program goes on, nothing is selected
 any more.
+
+A core file by generate-core-file (gcore) lacks the stacks where their guards are made by madvise:
+backtraces end after a few frames then. The program must have run with CRESS_GUARD=mprotect. Cores written by
+the kernel are whole.
 """
+
+import functools
 
 import gdb
 import gdb.frames
@@ -24,6 +30,9 @@ NEW, RUNNING, RESTING = 0, 1, 2
 NOT_ARMED = (1 << 64) - 1
 JOIN = "the end of"  # its object is the line of a greenlet
 WORD = 8
+LOOKED_AT = 64  # words of a stack in use: some are not zero
+LOST = ("its stack is not in this core file, as generate-core-file leaves out memory that has guards: "
+        "run the program with CRESS_GUARD=mprotect")
 # What boost.context's jump_fcontext pushes above the control words.
 PUSHED = ["r12", "r13", "r14", "r15", "rbx", "rbp", "rip"]
 
@@ -41,6 +50,17 @@ def variable_at(address):
     """The name of the variable that holds address, or None."""
     text = gdb.execute(f"info symbol {address}", to_string=True)
     return None if text.startswith("No symbol") else text.split(" in section ")[0].replace(" ", "")
+
+
+@functools.lru_cache(maxsize=4096)
+def code_at(address):
+    """The function, and the line if that is known."""
+    where = gdb.find_pc_line(address)
+    block = gdb.block_for_pc(address)
+    while block and not block.function:
+        block = block.superblock
+    name = block.function.name if block else variable_at(address) or f"{address:#x}"
+    return f"{name} ({where.symtab.filename}:{where.line})" if where.symtab else name
 
 
 def text_of(value):
@@ -105,13 +125,22 @@ class Greenlet:
         return text
 
     def site(self):
-        address = pointer(self.value["site"]) - 1
-        where = gdb.find_pc_line(address)
-        block = gdb.block_for_pc(address)
-        while block and not block.function:
-            block = block.superblock
-        name = block.function.name if block else f"{address:#x}"
-        return f"{name} ({where.symtab.filename}:{where.line})" if where.symtab else name
+        return code_at(pointer(self.value["site"]) - 1)
+
+    def stack_is_lost(self):
+        """Is the selected greenlet's stack not in the core file? It reads as zeros then."""
+        if not self.value["stack"]:
+            return False
+        extent = self.value["stack"]["extent"]
+        bottom, size = pointer(extent["bottom"]), int(extent["size"])
+        at = pointer(gdb.newest_frame().read_register("rsp")) if self.runs else self.registers()["rsp"]
+        words = min(LOOKED_AT, (bottom + size - at) // WORD)
+        if at < bottom or words <= 0:
+            return False
+        try:
+            return not any(gdb.selected_inferior().read_memory(at, words * WORD).tobytes())
+        except gdb.MemoryError:
+            return True
 
     def registers(self):
         """Those that are known where it is parked, by name; None: it has no frames."""
@@ -122,7 +151,10 @@ class Greenlet:
             return {name: pointer(context[field])
                     for name, field in (("rip", "pc"), ("rsp", "sp"), ("rbp", "fp"))}
         saved = pointer(context["pointer"])
-        registers = {name: read_word(saved + WORD * (1 + i)) for i, name in enumerate(PUSHED)}
+        try:
+            registers = {name: read_word(saved + WORD * (1 + i)) for i, name in enumerate(PUSHED)}
+        except gdb.MemoryError:
+            raise gdb.GdbError(LOST) from None
         registers["rsp"] = saved + WORD * (1 + len(PUSHED))
         return registers
 
@@ -243,17 +275,32 @@ class FrameFilter:
 
 def show(greenlet):
     mark = "*" if Selection.greenlet and Selection.greenlet.number == greenlet.number else " "
-    print(f"{mark} {greenlet.number:<6} {greenlet.name}: {greenlet.state()}")
+    print(f"{mark} {greenlet.number:<6} {greenlet.name}: {greenlet.state()}; "
+          f"spawned by {greenlet.site()}")
+
+
+def hint():
+    """After the frames of the selected greenlet, or of one that runs."""
+    print(f"({LOST})")
 
 
 class InfoGreenlets(gdb.Command):
-    """Lists all greenlets: number, name, state, and what each waits on and since when."""
+    """Lists all greenlets: number, name, state, what each waits on, and where it was spawned.
+
+"since": how long it has waited; "for ... at most": how much is left of its limit. Both are
+reckoned from the last time that the hub read the clock, not from now: while the hub sleeps,
+or a greenlet runs on and on, that may be long ago.
+
+Names are those given by cress_set_name; others are called greenlet-N. What the program's
+own reports say of a greenlet beside that (a request, by a `describe` hook) is made by running
+the program's code, which gdb does not do."""
 
     def __init__(self):
         super().__init__("info greenlets", gdb.COMMAND_STATUS)
 
     def invoke(self, argument, from_tty):
         found = list(hubs())
+        code_at.cache_clear()
         for hub in found:
             if len(found) > 1:
                 print(f"Hub of LWP {hub.thread_number}:")
@@ -266,7 +313,10 @@ class InfoGreenlets(gdb.Command):
 class SelectGreenlet(gdb.Command):
     """greenlet N: frames are those of that greenlet, until the program goes on.
 greenlet: which one that is. greenlet off: none.
-greenlet apply all|NUMBERS COMMAND: the command for each of them."""
+greenlet apply all|NUMBERS COMMAND: the command for each of them.
+
+Cores made by generate-core-file have the stacks only if the program ran with
+CRESS_GUARD=mprotect."""
 
     def __init__(self):
         super().__init__("greenlet", gdb.COMMAND_STACK, prefix=True)
@@ -291,6 +341,8 @@ greenlet apply all|NUMBERS COMMAND: the command for each of them."""
         print(f"[greenlet {greenlet.number} ({greenlet.name}), {greenlet.state()}]")
         print(f"[spawned by {greenlet.site()}]")
         gdb.execute("frame")
+        if greenlet.stack_is_lost():
+            hint()
 
 
 def chosen(words):
@@ -328,11 +380,17 @@ class ApplyGreenlet(gdb.Command):
     @staticmethod
     def apply(greenlet, command):
         print(f"\nGreenlet {greenlet.number} ({greenlet.name}): {greenlet.state()}")
-        if not greenlet.runs and greenlet.registers() is None:
-            print("(no frames)")
+        try:
+            if not greenlet.runs and greenlet.registers() is None:
+                print("(no frames)")
+                return
+            Selection.set(greenlet)
+        except gdb.GdbError as error:
+            print(f"({error})")
             return
-        Selection.set(greenlet)
         gdb.execute(command)
+        if greenlet.stack_is_lost():
+            hint()
 
 
 gdb.unwinder.register_unwinder(None, Unwinder(), replace=True)

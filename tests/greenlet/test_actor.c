@@ -723,9 +723,45 @@ static void *stop_by_itself(void *arg)
     return arg;
 }
 
+static void stop_in_hub(void)
+{
+    assert_errno(EPERM, cress_actor_stop(&actor, 1));
+    assert_true(cress_actor_running(&actor));
+}
+
+static void *stop_by_the_hub(void *arg)
+{
+    start(note);
+    run_in_hub(stop_in_hub);
+    stop();
+    return arg;
+}
+
+static void stop_what_does_not_run(void)
+{
+    actor = (cress_actor){ .receive = note };
+    assert_ok(cress_actor_stop(&actor, 1));
+}
+
+static void *stop_one_that_never_ran(void *arg)
+{
+    stop_what_does_not_run();
+    run_in_hub(stop_what_does_not_run);
+    return arg;
+}
+
+static void test_stop_of_one_that_never_ran(void **state)
+{
+    (void)state;
+    stop_what_does_not_run(); /* outside a hub */
+    assert_ok(run_virtual(stop_one_that_never_ran, NULL));
+}
+
 static void test_misuse(void **state)
 {
     (void)state;
+    assert_ok(run_virtual(stop_by_the_hub, NULL));
+    assert_misuse(stop_by_the_hub, "cress_actor_stop: the actor runs, and the caller cannot wait");
     assert_ok(run_virtual(start_twice, NULL));
     assert_ok(run_virtual(start_without_receive, NULL));
     assert_ok(run_virtual(send_before_start, NULL));
@@ -773,6 +809,7 @@ int main(void)
         HUB_TEST(test_start_without_memory),
         HUB_TEST(test_send_without_memory),
         HUB_TEST(test_restart_without_memory),
+        cmocka_unit_test(test_stop_of_one_that_never_ran),
         cmocka_unit_test(test_misuse),
     };
 

@@ -564,9 +564,42 @@ static void *stop_by_handler(void *arg)
     return arg;
 }
 
+static void wait_in_hub(void)
+{
+    assert_errno(EPERM, cress_datagram_server_stop(&server, 1));
+    assert_errno(EPERM, cress_datagram_server_serve_forever(&server));
+}
+
+static void serve_in_hub(void)
+{
+    assert_errno(EPERM, cress_datagram_server_serve_forever(&server));
+    assert_null(cress_datagram_server_address(&server));
+}
+
+static void *stop_by_the_hub(void *arg)
+{
+    start(echo, NULL);
+    run_in_hub(wait_in_hub);
+    assert_non_null(cress_datagram_server_address(&server)); /* it still runs */
+    stop(0);
+    return arg;
+}
+
+static void *serve_by_the_hub(void *arg)
+{
+    server = (cress_datagram_server){ .address = "127.0.0.1:0", .handle = echo };
+    run_in_hub(serve_in_hub);
+    return arg;
+}
+
 static void test_misuse(void **state)
 {
     (void)state;
+    assert_ok(run_virtual(stop_by_the_hub, NULL));
+    assert_ok(run_virtual(serve_by_the_hub, NULL));
+    assert_misuse(stop_by_the_hub,
+                  "cress_datagram_server_stop: it runs, and the caller cannot wait");
+    assert_misuse(serve_by_the_hub, "cress_datagram_server_serve_forever: the caller cannot wait");
     assert_ok(run_virtual(start_twice, NULL));
     assert_ok(run_virtual(start_without_handler, NULL));
     assert_ok(run_virtual(stop_by_handler, NULL));

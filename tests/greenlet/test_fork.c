@@ -1,6 +1,7 @@
 /* What a child finds wrong it says on stderr and by its status; its parent asserts that
  * status. Under AddressSanitizer a leak in the child is a status of its own. */
 #define _GNU_SOURCE
+#include "descriptors.h"
 #include "hub_test.h"
 
 #include "../../greenlet/hub.h"
@@ -9,6 +10,7 @@
 #include <cress/fork.h>
 #include <cress/io.h>
 #include <cress/local.h>
+#include <cress/monitor.h>
 #include <cress/pipe.h>
 #include <cress/queue.h>
 #include <cress/signal.h>
@@ -764,6 +766,55 @@ static void test_in_the_hub(void)
     cress_release(g);
 }
 
+/* ---- in the middle of a dump ------------------------------------------------------------------- */
+
+static int fork_once(const char *text, size_t len, void *arg)
+{
+    pid_t *pid = arg;
+
+    (void)text, (void)len;
+    if (*pid < 0) {
+        *pid = cress_fork();
+        if (*pid == 0)
+            alarm(20);
+    }
+    return 0;
+}
+
+/* The names are looked up in a thread that the child does not have. */
+static void test_in_the_middle_of_a_dump(void)
+{
+    pid_t pid = -1;
+
+    spawn(sleep_long, NULL);
+    spawn(trace_end, "in the parent");
+    settle();
+    int result = cress_dump_greenlets(fork_once, &pid);
+    if (pid == 0) {
+        CHECK(result == 0);
+        return;
+    }
+    assert_ok(result);
+    assert_child_is_well(pid);
+    assert_ok(cress_sleep(1));
+    assert_trace("in the parent\n");
+}
+
+/* The parent's loop could be woken; the child's new one cannot. */
+static void test_the_child_has_no_descriptor_left(void)
+{
+    assert_ok(cress_signal(SIGUSR1, on_signal, "parent"));
+    pid_t pid = cress_fork();
+    if (pid == 0) {
+        descriptors_run_out();
+        CHECK(cress_signal(SIGUSR1, on_signal, "child") < 0 && errno == EMFILE);
+        descriptors_are_back();
+        return;
+    }
+    assert_child_is_well(pid);
+    assert_ok(cress_signal(SIGUSR1, NULL, NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -790,6 +841,8 @@ int main(void)
         cmocka_unit_test(test_misuse_stops),
         cmocka_unit_test(test_outside_a_greenlet),
         FORK_TEST(test_in_the_hub),
+        FORK_TEST(test_in_the_middle_of_a_dump),
+        FORK_TEST(test_the_child_has_no_descriptor_left),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

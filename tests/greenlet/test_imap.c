@@ -863,6 +863,43 @@ static void *finish_inside(void *unused)
     return unused;
 }
 
+static cress_imap in_flight;
+
+static void finish_in_flight(void)
+{
+    cress_imap *it = &in_flight;
+
+    errno = 0;
+    cress_imap_finish(it);
+    assert_int_equal(errno, EPERM);
+    assert_non_null(it->feeder);
+}
+
+static void finish_at_the_end(void)
+{
+    cress_imap_finish(&in_flight);
+    assert_null(in_flight.feeder);
+}
+
+static void *finish_in_the_hub(void *unused)
+{
+    static cress_group group;
+    static double item = 1;
+
+    assert_ok(cress_imap_init(&in_flight, &group, sleep_for,
+                              &(cress_imap_options){ .items = &item, .count = 1 }));
+    run_in_hub(finish_in_flight);
+    assert_int_equal(cress_imap_next(&in_flight, NULL, CRESS_FOREVER), 1);
+    assert_int_equal(cress_imap_next(&in_flight, NULL, CRESS_FOREVER), 0);
+    run_in_hub(finish_at_the_end); /* nothing to wait for */
+    return unused;
+}
+
+static void test_finished_in_the_hub(void)
+{
+    finish_in_the_hub(NULL);
+}
+
 static void *init_without_a_pool(void *unused)
 {
     cress_imap it;
@@ -877,6 +914,7 @@ static void test_misuse_stops(void **state)
     assert_misuse(read_twice_for_misuse, "cress_imap_next: another greenlet waits");
     assert_misuse(finish_while_somebody_reads, "cress_imap_finish: a greenlet still waits");
     assert_misuse(finish_inside, "cress_imap_finish: called by one that it would have to wait");
+    assert_misuse(finish_in_the_hub, "cress_imap_finish: items run, and the caller cannot wait");
     assert_misuse(init_without_a_pool, "cress_imap_init: without a pool or a function");
 }
 
@@ -1096,6 +1134,7 @@ int main(void)
         HUB_TEST(test_finished_by_its_own),
         HUB_TEST(test_without_a_pool_or_a_function),
         HUB_TEST(test_from_another_thread),
+        HUB_TEST(test_finished_in_the_hub),
         cmocka_unit_test(test_misuse_stops),
         HUB_TEST(test_no_memory),
         cmocka_unit_test(test_anything_at_any_time),

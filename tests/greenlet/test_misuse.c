@@ -4,10 +4,13 @@
 #include "capture.h"
 
 #include "../../greenlet/misuse.h"
+#include "../../greenlet/symbol.h"
+#include "../../greenlet/unwind.h"
 
 #include <cress/async_result.h>
 #include <cress/event.h>
 #include <cress/io.h>
+#include <cress/monitor.h>
 #include <cress/semaphore.h>
 #include <cress/timeout.h>
 #include <cress/watch.h>
@@ -155,10 +158,87 @@ static void test_debug_builds_stop(void **state)
                                 "    called from join_oneself");
 }
 
+/* It is not the site: only the backtrace names it. */
+__attribute__((noinline)) static void *join_oneself_deep(void *arg)
+{
+    assert_ptr_equal(join_oneself(arg), arg);
+    return arg;
+}
+
 static void test_what_it_says(void **state)
 {
     (void)state;
-    assert_misuse(join_oneself, "_oneself (greenlet/test_misuse.c:"); /* in the backtrace, too */
+    if (!UNWIND_WORKS || !symbols_complete())
+        skip();
+    assert_misuse(join_oneself, "\n    called from join_oneself (greenlet/test_misuse.c:");
+    assert_misuse(join_oneself_deep, " join_oneself_deep (greenlet/test_misuse.c:");
+}
+
+/* ---- outside greenlets ------------------------------------------------------------------ */
+
+/* These have no way to say so: any build stops. */
+static void begin_limit(void)
+{
+    cress_timeout limit;
+
+    misuse_set_stops(false);
+    cress_timeout_start(&limit, 1);
+}
+
+static void begin_shield(void)
+{
+    cress_timeout limit;
+
+    misuse_set_stops(false);
+    cress_timeout_start_shielded(&limit, 1);
+}
+
+static void call_under_limit(void)
+{
+    misuse_set_stops(false);
+    cress_with_timeout(1, join_oneself, NULL, NULL);
+}
+
+static void begin_block(void)
+{
+    cress_assert_switches block;
+
+    misuse_set_stops(false);
+    cress_assert_switches_begin(&block, 1);
+}
+
+static void *begin_limit_in_hub(void *arg)
+{
+    run_in_hub(begin_limit);
+    return arg;
+}
+
+static void *begin_shield_in_hub(void *arg)
+{
+    run_in_hub(begin_shield);
+    return arg;
+}
+
+static void *call_under_limit_in_hub(void *arg)
+{
+    run_in_hub(call_under_limit);
+    return arg;
+}
+
+static void *begin_block_in_hub(void *arg)
+{
+    run_in_hub(begin_block);
+    return arg;
+}
+
+static void test_outside_greenlets(void **state)
+{
+    (void)state;
+    assert_misuse(begin_limit_in_hub, "cress: outside greenlets: misuse: cress_timeout_start: only"
+                                      " greenlets may call it\n    called from ");
+    assert_misuse(begin_shield_in_hub, "misuse: cress_timeout_start_shielded: only greenlets");
+    assert_misuse(call_under_limit_in_hub, "misuse: cress_with_timeout: only greenlets");
+    assert_misuse(begin_block_in_hub, "misuse: cress_assert_switches_begin: only greenlets");
 }
 
 /* ---- another thread --------------------------------------------------------------------- */
@@ -389,6 +469,7 @@ int main(void)
         HUB_TEST(test_join_oneself),
         cmocka_unit_test(test_debug_builds_stop),
         cmocka_unit_test(test_what_it_says),
+        cmocka_unit_test(test_outside_greenlets),
         cmocka_unit_test(test_another_threads_hub),
         cmocka_unit_test(test_another_threads_hub_stops_a_debug_build),
         cmocka_unit_test(test_one_that_has_ended_may_be_cancelled_anywhere),

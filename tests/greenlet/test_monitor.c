@@ -5,6 +5,7 @@
 
 #include "capture.h"
 
+#include "../../greenlet/hub.h"
 #include "../../greenlet/symbol.h"
 #include "../../greenlet/unwind.h"
 
@@ -30,14 +31,15 @@ static struct {
     const char *wanted; /* how the reports begin that count */
     int count;          /* atomic */
     char text[8192];    /* of the first of them */
-    int pipe;
+    int pipe;           /* atomic */
 } told;
 
 static void on_stall(const char *report, void *arg)
 {
     assert_ptr_equal(arg, &told);
-    if (told.pipe)
-        assert_int_equal(write(told.pipe, "x", 1), 1);
+    int pipe_end = __atomic_load_n(&told.pipe, __ATOMIC_SEQ_CST);
+    if (pipe_end)
+        assert_int_equal(write(pipe_end, "x", 1), 1);
     if (strncmp(report, told.wanted, strlen(told.wanted)) != 0)
         return;
     if (!told.text[0])
@@ -167,10 +169,10 @@ static void *read_blocking(void *arg)
     char byte = 0;
 
     assert_ok(pipe(ends));
-    told.pipe = ends[1];
+    __atomic_store_n(&told.pipe, ends[1], __ATOMIC_SEQ_CST);
     assert_int_equal(read(ends[0], &byte, 1), 1); /* it has been interrupted, and went on */
     assert_int_equal(byte, 'x');
-    told.pipe = 0;
+    __atomic_store_n(&told.pipe, 0, __ATOMIC_SEQ_CST);
     close(ends[0]);
     close(ends[1]);
     return arg;
@@ -312,6 +314,7 @@ static void stall_in_child(int output, const cress_hub_options *options)
 {
     setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
     signal(SIGABRT, SIG_DFL);
+    alarm(20); /* it computes for ever */
     dup2(output, STDERR_FILENO);
     cress_run_with(options, compute_for_ever, NULL);
     _exit(0);
@@ -353,9 +356,34 @@ static void test_environment(void **state)
     setenv("CRESS_MAX_BLOCKING_TIME", "0.02", 1);
     setenv("CRESS_STALL", "abort", 1);
     assert_stall_aborts(&(cress_hub_options){ 0 });
+    unsetenv("CRESS_MAX_BLOCKING_TIME");
+    assert_stall_aborts(&(cress_hub_options){ 0 }); /* it has a span of its own */
     unsetenv("CRESS_STALL");
-    setenv("CRESS_MAX_BLOCKING_TIME", "soon", 1);
-    assert_ok(cress_run(nothing, NULL));
+    assert_stall_aborts(&(cress_hub_options){ .stall_aborts = true });
+}
+
+static void *has_no_monitor(void *arg)
+{
+    assert_null(hub_current->monitor);
+    return arg;
+}
+
+static void test_values_in_the_environment(void **state)
+{
+    static const char *const bad[] = { "soon", "0.1s", "-1", "nan", " " };
+    static const char *const off[] = { "0", "", "inf" };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        setenv("CRESS_MAX_BLOCKING_TIME", bad[i], 1);
+        assert_errno(EINVAL, cress_run(nothing, NULL));
+        assert_ok(cress_run_with(&(cress_hub_options){ .max_blocking_time = -1 }, has_no_monitor,
+                                 NULL)); /* nobody asks for it */
+    }
+    for (size_t i = 0; i < sizeof off / sizeof off[0]; i++) {
+        setenv("CRESS_MAX_BLOCKING_TIME", off[i], 1);
+        assert_ok(cress_run(has_no_monitor, NULL));
+    }
     unsetenv("CRESS_MAX_BLOCKING_TIME");
 }
 
@@ -464,6 +492,7 @@ int main(void)
         cmocka_unit_test(test_a_busy_hub_is_no_stall),
         cmocka_unit_test(test_a_stall_can_be_a_failure),
         cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_values_in_the_environment),
         HUB_TEST(test_assert_switches),
         cmocka_unit_test(test_assert_switches_in_a_debug_build),
     };

@@ -1,3 +1,4 @@
+#include "descriptors.h"
 #include "hub_test.h"
 
 #include "../../greenlet/hub.h"
@@ -129,6 +130,21 @@ static void test_the_virtual_clock_waits_for_a_post(void)
     assert_ok(cress_sleep(1000.0)); /* and jumps again */
 }
 
+/* libev would end the process. */
+static void test_no_descriptor_is_left(void)
+{
+    descriptors_run_out();
+    assert_errno(EMFILE, hub_expect(hub_current));
+    assert_int_equal(hub_current->expected, 0);
+    descriptors_are_back();
+    assert_ok(hub_expect(hub_current));
+    hub_unexpect(hub_current);
+    descriptors_run_out();
+    assert_ok(hub_expect(hub_current)); /* it has been opened */
+    hub_unexpect(hub_current);
+    descriptors_are_back();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +152,7 @@ int main(void)
         cmocka_unit_test(test_a_hub_ends_after_what_it_expects),
         HUB_TEST(test_what_will_not_come_is_not_waited_for),
         HUB_TEST(test_the_virtual_clock_waits_for_a_post),
+        HUB_TEST(test_no_descriptor_is_left),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

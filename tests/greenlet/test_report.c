@@ -496,6 +496,81 @@ static void test_dump_on_signal(void **state)
     assert_errno(EPERM, cress_dump_on_signal(SIGUSR2)); /* outside a hub */
 }
 
+static unsigned count_in(const char *text, const char *wanted)
+{
+    unsigned count = 0;
+
+    for (const char *at = text; (at = strstr(at, wanted)); at++)
+        count++;
+    return count;
+}
+
+static const int many_signals[] = { SIGUSR1, SIGUSR2, SIGHUP, SIGWINCH };
+
+static void ask_many_times(void)
+{
+    for (size_t i = 0; i < sizeof many_signals / sizeof many_signals[0]; i++)
+        assert_ok(cress_dump_on_signal(many_signals[i]));
+    for (int i = 0; i < 40; i++) /* so that a dump takes some turns */
+        spawn(sleep_for_long, NULL);
+    assert_ok(cress_sleep(1));
+    for (size_t i = 0; i < sizeof many_signals / sizeof many_signals[0]; i++)
+        assert_ok(raise(many_signals[i]));
+}
+
+static void *dump_by_many_signals(void *arg)
+{
+    ask_many_times();
+    assert_ok(cress_sleep(1));
+    return arg;
+}
+
+/* The others come while the first one's dump is under way: one more follows. */
+static void test_one_dump_at_a_time(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        capture_start(STDERR_FILENO);
+        assert_ok(run_virtual(dump_by_many_signals, NULL));
+        char *text = capture_end();
+        assert_int_equal(count_in(text, "  dump: runs\n"), 2);
+        free(text);
+    }
+}
+
+static cress_event has_begun;
+
+static void *tell_begun(void *arg)
+{
+    cress_event_set(&has_begun);
+    return arg;
+}
+
+static void *end_during_a_dump(void *arg)
+{
+    cress_event_clear(&has_begun);
+    ask_many_times();
+    assert_ok(cress_signal(SIGUSR1, tell_begun, NULL)); /* instead: the first is on its way */
+    assert_ok(cress_event_wait(&has_begun, CRESS_FOREVER));
+    return arg;
+}
+
+static void test_a_dump_that_was_cut_short_is_over(void **state)
+{
+    (void)state;
+    capture_start(STDERR_FILENO);
+    assert_ok(run_virtual(end_during_a_dump, NULL));
+    char *text = capture_end();
+    assert_says(text, "  main: ");
+    assert_null(strstr(text, "  greenlet-41: "));
+    free(text);
+    capture_start(STDERR_FILENO);
+    assert_ok(run_virtual(dump_by_signal, NULL));
+    text = capture_end();
+    assert_int_equal(count_in(text, "  dump: runs\n"), 1);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -509,6 +584,8 @@ int main(void)
         HUB_TEST(test_dump_that_is_not_taken),
         HUB_TEST(test_dump_that_is_killed),
         cmocka_unit_test(test_dump_on_signal),
+        cmocka_unit_test(test_one_dump_at_a_time),
+        cmocka_unit_test(test_a_dump_that_was_cut_short_is_over),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

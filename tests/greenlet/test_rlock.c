@@ -2,6 +2,8 @@
 #include "other_hub.h"
 #include "stress.h"
 
+#include "../../greenlet/symbol.h"
+
 #include <cress/local.h>
 #include <cress/rlock.h>
 #include <cress/timeout.h>
@@ -266,6 +268,9 @@ static void test_misuse_stops(void **state)
     assert_misuse(release_what_is_free, "misuse: cress_rlock_release: by one who does not hold it");
     assert_misuse(release_anothers, "misuse: cress_rlock_release: by one who does not hold it");
     assert_misuse(orphan_the_lock, "greenlet greenlet-2: misuse: it ends while it holds 1 lock\n");
+    if (symbols_complete())
+        assert_misuse(orphan_the_lock,
+                      "1 lock\n    called from end_with_it (greenlet/test_rlock.c:");
 }
 
 static void test_stress(void **state)

@@ -1,4 +1,5 @@
 #define _GNU_SOURCE
+#include "descriptors.h"
 #include "hub_test.h"
 
 #include <cress/event.h>
@@ -115,6 +116,24 @@ static void test_outside_a_hub(void **state)
     assert_errno(EPERM, cress_signal(SIGUSR1, on_arrival, NULL));
 }
 
+/* libev would end the process. */
+static void test_no_descriptor_is_left(void)
+{
+    descriptors_run_out();
+    assert_errno(EMFILE, cress_signal(SIGUSR1, on_arrival, "x"));
+    assert_true(disposition(SIGUSR1) == SIG_DFL);
+    descriptors_are_back();
+    assert_ok(cress_signal(SIGUSR1, on_arrival, "x"));
+    assert_ok(cress_signal(SIGUSR1, NULL, NULL));
+    descriptors_run_out();
+    assert_ok(cress_signal(SIGUSR1, on_arrival, "x")); /* it has been opened */
+    descriptors_are_back();
+    assert_ok(raise(SIGUSR1));
+    wait_for_arrival();
+    assert_trace("x\n");
+    assert_ok(cress_signal(SIGUSR1, NULL, NULL));
+}
+
 /* ---- the tutorial's ------------------------------------------------------------------------- */
 
 static void *run_forever(void *arg)
@@ -145,7 +164,7 @@ int main(void)
         HUB_TEST(test_each_arrival_spawns),       HUB_TEST(test_disposition_comes_back),
         cmocka_unit_test(test_ends_with_the_hub), HUB_TEST(test_bad_arguments),
         HUB_TEST(test_one_hub_at_a_time),         cmocka_unit_test(test_outside_a_hub),
-        HUB_TEST(test_shutdown_tutorial),
+        HUB_TEST(test_no_descriptor_is_left),     HUB_TEST(test_shutdown_tutorial),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

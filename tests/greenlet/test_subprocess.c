@@ -833,6 +833,7 @@ static void *leave_a_child(void *arg)
 static void test_outside_a_hub(void **state)
 {
     cress_subprocess p;
+    cress_subprocess_output output;
     size_t before = count_descriptors();
 
     (void)state;
@@ -845,6 +846,11 @@ static void test_outside_a_hub(void **state)
     cress_subprocess_finish(&p);
     cress_subprocess_finish(&p);
     assert_errno(ECHILD, waitpid(-1, NULL, WNOHANG));
+    assert_ok(cress_subprocess_spawn(
+        &p, &(cress_subprocess_options){ .argv = (const char *const[]){ "true", NULL },
+                                         .out = CRESS_PIPE }));
+    assert_errno(EPERM, cress_subprocess_communicate(&p, NULL, 0, 10, &output, 1));
+    cress_subprocess_finish(&p);
     p = (cress_subprocess){ 0 };
     cress_subprocess_finish(&p); /* closes nothing */
     cress_subprocess_finish(NULL);

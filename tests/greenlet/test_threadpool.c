@@ -1,6 +1,7 @@
 /* Jobs are held at a gate and let through one by one, so that what runs, what is queued
  * and what stands in line is known. */
 #define _GNU_SOURCE
+#include "descriptors.h"
 #include "fail_alloc.h"
 #include "hub_test.h"
 #include "other_hub.h"
@@ -654,6 +655,20 @@ static void test_outside_a_hub(void **state)
     assert_int_equal(cress_threadpool_jobs(&pool), 0);
 }
 
+static void test_no_descriptor_is_left(void)
+{
+    cress_threadpool pool = { 0 };
+    void *value = NULL;
+
+    descriptors_run_out();
+    assert_errno(EMFILE, cress_threadpool_apply(&pool, give_back, &value, &value));
+    descriptors_are_back();
+    assert_int_equal(cress_threadpool_jobs(&pool), 0);
+    assert_ok(cress_threadpool_apply(&pool, give_back, &value, &value));
+    assert_ptr_equal(value, &value);
+    assert_ok(cress_threadpool_finish(&pool));
+}
+
 static void *misuse_from_other_hub(void *arg)
 {
     cress_threadpool pool = { 0 };
@@ -857,6 +872,7 @@ int main(void)
         HUB_TEST(test_out_of_memory),
         HUB_TEST(test_out_of_memory_spawning),
         HUB_TEST(test_misuse),
+        HUB_TEST(test_no_descriptor_is_left),
         cmocka_unit_test(test_outside_a_hub),
         cmocka_unit_test(test_misuse_stops),
         HUB_TEST(test_reading_and_writing_on_threads),

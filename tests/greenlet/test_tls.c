@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -845,11 +846,150 @@ static void test_peer_that_makes_it_answer_and_never_reads(void)
     SSL *ssl = cress_tls_handle(&client.tls);
     for (int i = 0; i < 20000 && server.tls.write_error == 0; i++) {
         assert_int_equal(SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED), 1);
-        assert_int_equal(SSL_do_handshake(ssl), 1);
-        assert_errno(EAGAIN, cress_stream_read(server.stream, received, 1, CRESS_STREAM_DONTWAIT));
+        assert_ok(cress_stream_write_all(client.stream, "x", 1));
+        assert_int_equal(cress_stream_read(server.stream, received, 2, CRESS_STREAM_DONTWAIT), 1);
     }
     assert_errno(ENOBUFS, cress_stream_write_all(server.stream, "x", 1));
     close_both();
+}
+
+/* ---- peers that keep it busy --------------------------------------------------------------------- */
+
+enum { MOST_BARREN = 32, MOST_AT_A_TIME = 64 << 10 };
+
+static void update_keys(int count)
+{
+    SSL *ssl = cress_tls_handle(&client.tls);
+
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+        assert_int_equal(SSL_do_handshake(ssl), 1);
+    }
+}
+
+static void test_some_key_updates_without_data(void)
+{
+    connect_both();
+    for (int i = 0; i < 3; i++) {
+        update_keys(MOST_BARREN);
+        assert_errno(EAGAIN, cress_stream_read(server.stream, received, 1, CRESS_STREAM_DONTWAIT));
+        converse();
+    }
+    close_both();
+}
+
+static void breaks_off(void)
+{
+    static const char why[] = "too many records without data";
+
+    assert_errno(EPROTO, cress_stream_read(server.stream, received, 1, 0));
+    assert_string_equal(cress_tls_error(&server.tls), why);
+    assert_errno(EPROTO, cress_stream_write_all(server.stream, "x", 1));
+    assert_ok(cress_stream_shutdown(server.stream));
+    close_both();
+}
+
+static void test_key_updates_without_end(void)
+{
+    connect_both();
+    update_keys(MOST_BARREN + 2);
+    breaks_off();
+    connect_both();
+    update_keys(2000); /* it is not the socket's end that ends it */
+    breaks_off();
+}
+
+static void test_data_does_not_hide_key_updates(void)
+{
+    connect_both();
+    assert_ok(cress_stream_write_all(client.stream, "x", 1));
+    update_keys(MOST_BARREN + 2);
+    assert_int_equal(cress_stream_read(server.stream, received, 2, 0), 1);
+    breaks_off();
+}
+
+static size_t left_in_socket(const struct side *side)
+{
+    int count;
+
+    assert_ok(ioctl(cress_watch_fd(&side->socket.watch), FIONREAD, &count));
+    return (size_t)count;
+}
+
+static void *note_left(void *arg)
+{
+    *(size_t *)arg = left_in_socket(&server);
+    return NULL;
+}
+
+/* A hello of 16 KiB in records of one byte each. */
+static void send_crumbs(size_t count)
+{
+    static const char hello[] = { 1, 0, 0x40, 0 };
+    char *crumbs = malloc(count * 6);
+
+    for (size_t i = 0; i < count; i++)
+        memcpy(crumbs + i * 6, (char[]){ 22, 3, 1, 0, 1, i < sizeof hello ? hello[i] : 0 }, 6);
+    send_raw(crumbs, count * 6);
+    free(crumbs);
+}
+
+static void test_handshake_lets_others_run(void)
+{
+    size_t left = 0;
+    cress_timeout limit;
+
+    open_server_only();
+    send_crumbs(15000);
+    assert_errno(EAGAIN, cress_tls_handshake(&server.tls, CRESS_STREAM_DONTWAIT));
+    assert_true(left_in_socket(&server) > 0);
+    spawn(note_left, &left);
+    cress_timeout_start(&limit, 2);
+    assert_errno(ETIMEDOUT, cress_tls_handshake(&server.tls, 0)); /* all is taken in ... */
+    cress_timeout_close(&limit);
+    assert_int_equal(left_in_socket(&server), 0);
+    assert_true(left > 0);
+    assert_time(2); /* ... and it waits for more */
+    cress_stream_close(server.stream);
+    assert_ok(cress_close(raw));
+}
+
+static size_t fill_with_records(size_t size)
+{
+    size_t total = 0;
+    ssize_t count;
+
+    while (total + size <= BIG &&
+           (count = cress_stream_writev(client.stream, &(struct iovec){ big + total, size }, 1,
+                                        CRESS_STREAM_DONTWAIT)) > 0)
+        total += (size_t)count;
+    return total;
+}
+
+/* One read takes so much and no more, and nothing is lost between two. */
+static void reads_in_parts(size_t record, size_t most)
+{
+    int large = 1 << 20;
+
+    connect_both();
+    assert_ok(setsockopt(cress_watch_fd(&client.socket.watch), SOL_SOCKET, SO_SNDBUF, &large,
+                         sizeof large));
+    size_t total = fill_with_records(record), at = 0;
+    assert_true(total > most);
+    while (at < total) {
+        ssize_t count = cress_stream_read(server.stream, received + at, BIG - at, 0);
+        assert_true(count > 0 && (size_t)count <= most);
+        at += (size_t)count;
+    }
+    assert_int_equal(at, total);
+    assert_memory_equal(received, big, total);
+    close_both();
+}
+
+static void test_reading_lets_others_run(void)
+{
+    reads_in_parts(RECORD, MOST_AT_A_TIME);
+    reads_in_parts(1, 256);
 }
 
 static void test_renegotiation_is_refused(void)
@@ -1317,6 +1457,11 @@ int main(void)
         TLS_TEST(test_pending),
         TLS_TEST(test_keys_are_updated),
         TLS_TEST(test_peer_that_makes_it_answer_and_never_reads),
+        TLS_TEST(test_some_key_updates_without_data),
+        TLS_TEST(test_key_updates_without_end),
+        TLS_TEST(test_data_does_not_hide_key_updates),
+        TLS_TEST(test_handshake_lets_others_run),
+        TLS_TEST(test_reading_lets_others_run),
         TLS_TEST(test_renegotiation_is_refused),
         TLS_TEST(test_half_close),
         TLS_TEST(test_truncation),

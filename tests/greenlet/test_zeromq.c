@@ -6,6 +6,7 @@
 
 #include "faults.h"
 
+#include <cress/simulation.h>
 #include <cress/timeout.h>
 #include <cress/zeromq.h>
 
@@ -18,6 +19,27 @@ const char *__tsan_default_suppressions(void)
     return "called_from_lib:libzmq.so\nrace:libzmq.so\nrace:libpgm-\n";
 }
 #endif
+
+/* libzmq's calls fail on plan, too; and nobody may ask a socket that has been closed. */
+#define ZMQ_CALLS(X)                                                                        \
+    X(int, zmq_send, -1, (void *s, const void *data, size_t len, int f), (s, data, len, f)) \
+    X(int, zmq_recv, -1, (void *s, void *buf, size_t len, int f), (s, buf, len, f))         \
+    X(int, zmq_msg_send, -1, (zmq_msg_t * m, void *s, int f), (m, s, f))                    \
+    X(int, zmq_msg_recv, -1, (zmq_msg_t * m, void *s, int f), (m, s, f))
+ZMQ_CALLS(WRAP)
+
+static void *closed_socket;
+
+int __real_zmq_getsockopt(void *socket, int option, void *value, size_t *size);
+int __wrap_zmq_getsockopt(void *socket, int option, void *value, size_t *size);
+
+int __wrap_zmq_getsockopt(void *socket, int option, void *value, size_t *size)
+{
+    assert_true(!socket || socket != closed_socket);
+    if (option == ZMQ_EVENTS && strikes("zmq_getsockopt"))
+        return -1;
+    return __real_zmq_getsockopt(socket, option, value, size);
+}
 
 static void *context;
 
@@ -425,13 +447,16 @@ static void test_shutdown_wakes_waiters(void)
 
     for (int way = 0; way < WAYS; way++) {
         open_pair(ZMQ_DEALER, ZMQ_DEALER, everywhere[way], sockets);
-        spawn(receive, sockets[0]);
-        spawn(receive, sockets[0]);
-        spawn(receive, sockets[1]);
+
+        cress_greenlet *all[] = { cress_spawn(receive, sockets[0]),
+                                  cress_spawn(receive, sockets[0]),
+                                  cress_spawn(receive, sockets[1]) };
+
         settle();
         assert_ok(zmq_ctx_shutdown(context));
-        for (int i = 0; i < 50; i++)
-            settle();
+        assert_ok(cress_joinall(all, 3, CRESS_FOREVER));
+        for (int i = 0; i < 3; i++)
+            cress_release(all[i]);
         assert_trace("ETERM at 0\nETERM at 0\nETERM at 0\n");
         assert_errno(ETERM, cress_zmq_send(sockets[0], "x", 1, 0));
         close_pair(sockets);
@@ -601,6 +626,97 @@ static void test_poll_of_a_descriptor(void)
     assert_errno(EINVAL, cress_zmq_poll(&item, 1, 1));
 }
 
+static void *poll_until_closed(void *socket)
+{
+    zmq_pollitem_t item = { .socket = socket, .events = ZMQ_POLLIN };
+    char byte;
+
+    while (!closed_socket) {
+        int result = cress_zmq_poll(&item, 1, CRESS_FOREVER);
+
+        if (result < 0)
+            assert_int_equal(errno, ENOTSOCK);
+        else if (!closed_socket)
+            cress_zmq_recv(socket, &byte, 1, ZMQ_DONTWAIT);
+    }
+    return NULL;
+}
+
+static void *send_some(void *socket)
+{
+    for (int i = 0; i < 15; i++)
+        if (cress_zmq_send(socket, "x", 1, 0) < 0) /* nobody is left to take it */
+            break;
+    return NULL;
+}
+
+/* Also while a poller that was woken lets others have a turn. */
+static void *close_while_polled(void *arg)
+{
+    enum { POLLERS = 4 };
+    cress_greenlet *all[POLLERS + 1];
+    void *sockets[2];
+
+    open_pair(ZMQ_PULL, ZMQ_PUSH, "inproc://x", sockets);
+    for (int i = 0; i < POLLERS; i++)
+        all[i] = cress_spawn(poll_until_closed, sockets[0]);
+    all[POLLERS] = cress_spawn(send_some, sockets[1]);
+    for (uint64_t turns = cress_simulation_random(20); turns > 0; turns--)
+        assert_ok(cress_sleep(0));
+    closed_socket = sockets[0];
+    assert_ok(cress_zmq_close(sockets[0], 0));
+    assert_ok(cress_joinall(all, POLLERS, CRESS_FOREVER));
+    assert_ok(cress_killall(all, POLLERS + 1, CRESS_FOREVER));
+    for (int i = 0; i < POLLERS + 1; i++)
+        cress_release(all[i]);
+    closed_socket = NULL;
+    assert_ok(cress_zmq_close(sockets[1], 0));
+    assert_ok(cress_zmq_ctx_term(context));
+    return arg;
+}
+
+static void test_close_while_polled(void **state)
+{
+    (void)state;
+    assert_ok(cress_simulate_seeds(1, 500, close_while_polled, NULL));
+}
+
+/* ---- signals ----------------------------------------------------------------------------------------- */
+
+static void interrupt(const char *function)
+{
+    fault = (struct fault){ .function = function, .call = 1, .error = EINTR };
+}
+
+static void test_interrupted(void)
+{
+    void *sockets[2];
+    zmq_msg_t message;
+
+    open_pair(ZMQ_PULL, ZMQ_PUSH, "inproc://x", sockets);
+
+    zmq_pollitem_t item = { .socket = sockets[0], .events = ZMQ_POLLIN };
+
+    interrupt("zmq_send");
+    sends(sockets[1], "x");
+    interrupt("zmq_getsockopt");
+    assert_int_equal(cress_zmq_poll(&item, 1, 0), 1);
+    assert_true(fault.struck);
+    interrupt("zmq_recv");
+    gets(sockets[0], "x");
+    assert_true(fault.struck);
+    assert_ok(zmq_msg_init_size(&message, 0));
+    interrupt("zmq_msg_send");
+    assert_int_equal(cress_zmq_msg_send(&message, sockets[1], 0), 0);
+    assert_true(fault.struck);
+    interrupt("zmq_msg_recv");
+    assert_int_equal(cress_zmq_msg_recv(&message, sockets[0], 0), 0);
+    assert_true(fault.struck);
+    fault = (struct fault){ 0 };
+    zmq_msg_close(&message);
+    close_pair(sockets);
+}
+
 /* ---- the end of a context -------------------------------------------------------------------------- */
 
 static void *receive_and_close(void *socket)
@@ -631,11 +747,14 @@ static void test_linger(void)
 
     assert_non_null(mkdtemp(folder));
     snprintf(endpoint, sizeof endpoint, "ipc://%s/s", folder);
-    context = old = zmq_ctx_new();
+    context = zmq_ctx_new();
     socket = open_socket(ZMQ_PUSH);
     assert_ok(zmq_connect(socket, endpoint)); /* where nobody is yet */
     sends(socket, "lost");
     assert_ok(cress_zmq_close(socket, 0));
+    assert_ok(cress_zmq_ctx_term(context)); /* only then do libzmq's threads no longer try */
+
+    context = old = zmq_ctx_new();
     socket = open_socket(ZMQ_PUSH);
     assert_ok(zmq_connect(socket, endpoint));
     sends(socket, "late");
@@ -693,6 +812,8 @@ int main(void)
         HUB_TEST(test_poll_beside_a_receiver),
         HUB_TEST(test_poll_ends),
         HUB_TEST(test_poll_of_a_descriptor),
+        cmocka_unit_test(test_close_while_polled),
+        HUB_TEST(test_interrupted),
         HUB_TEST(test_term_waits_for_sockets),
         HUB_TEST(test_linger),
         HUB_TEST(test_term_without_means),

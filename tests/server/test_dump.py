@@ -1,6 +1,7 @@
 """What a running server tells about itself: SIGUSR2 and the watcher of handlers that do not wait."""
 
 import ctypes.util
+import fcntl
 import os
 import pathlib
 import re
@@ -8,6 +9,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "support"))
@@ -17,6 +19,10 @@ SLOW = cress.app("slow")
 WAITERS = 100 if cress.SANITIZED else 1000
 THREAD_SANITIZER = "thread" in os.environ.get("CRESS_SANITIZE", "")
 HAS_LIBDW = ctypes.util.find_library("dw") is not None
+
+
+def threads_of(pid):
+    return len(os.listdir(f"/proc/{pid}/task"))
 
 
 @unittest.skipIf(THREAD_SANITIZER, "it keeps a signal for the greenlet that ran when it came")
@@ -92,6 +98,28 @@ class Dump(cress.ServerTest):
             self.assertEqual(process.returncode, 0)
 
 
+    def test_one_at_a_time(self):
+        """Each takes a thread and megabytes; nobody reads what they write."""
+        output, its_end = os.pipe()
+        fcntl.fcntl(its_end, fcntl.F_SETPIPE_SZ, 4096)
+        process = cress.subprocess.Popen([cress.CRESS, "-b", "127.0.0.1:0", SLOW],
+                                         stdin=cress.subprocess.DEVNULL, stderr=its_end)
+        self.addCleanup(process.kill)
+        os.close(its_end)
+        said = b""
+        while b"Listening" not in said:
+            said += os.read(output, 4096)
+        before = threads_of(process.pid)
+        for _ in range(100):
+            process.send_signal(signal.SIGUSR2)
+            time.sleep(0.005)
+            self.assertLessEqual(threads_of(process.pid), before + 1)
+        process.send_signal(signal.SIGTERM)
+        with open(output, encoding="utf-8") as rest:
+            self.assertIn("Handling signal: usr2", rest.read())
+        self.assertEqual(process.wait(cress.DEADLINE), 0)
+
+
 class Stall(cress.ServerTest):
     def stalls(self, server):
         return re.findall(r"\[WARNING\] greenlet GET /\S*.* has not let the others run for \d\.\d+ s",
@@ -109,9 +137,10 @@ class Stall(cress.ServerTest):
     def test_once_each_time(self):
         server = self.serve(SLOW)
         for count in (1, 2):
-            server.ask("/?ms=1000&how=compute")
-            cress.eventually(lambda: self.stalls(server), "a report")
-            self.assertLessEqual(len(self.stalls(server)), count)
+            server.ask(f"/stall-{count}?ms=1000&how=compute")
+            cress.eventually(lambda: len(self.stalls(server)) >= count, f"report {count}")
+            self.assertEqual(len(self.stalls(server)), count)
+            self.assertIn(f"GET /stall-{count} ", self.stalls(server)[-1])
 
     def test_it_can_be_switched_off(self):
         server = self.serve(SLOW, "--max-blocking-time", "0")
@@ -119,16 +148,19 @@ class Stall(cress.ServerTest):
         self.assertEqual(self.stalls(server), [])
 
     def test_other_requests_wait_and_are_not_named(self):
-        server = self.serve(SLOW)
+        server = self.serve(SLOW)  # names have the path, without the query
+        paths = ["/hog?ms=1000&how=compute"] + [f"/modest-{i}?ms=1" for i in range(4)]
         answers = []
         threads = [threading.Thread(target=lambda path=path: answers.append(server.ask(path).body))
-                   for path in ("/?ms=400&how=compute", "/?ms=1")]
+                   for path in paths]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        self.assertEqual(len(answers), 2)
-        self.assertFalse([line for line in self.stalls(server) if "ms=1 " in line])
+        self.assertEqual(len(answers), len(paths))
+        cress.eventually(lambda: self.stalls(server), "the report")
+        for line in self.stalls(server):
+            self.assertIn("greenlet GET /hog ", line)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ GDB = shutil.which("gdb")
 WAITERS = 200 if cress.SANITIZED else 1000
 GDB_TIME = 120
 HANDLER = "GET /: waits on sleep, "  # in a dump
+HINT = "run the program with CRESS_GUARD=mprotect"
+GUARDS_BY_MADVISE = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2])) >= (6, 13)
 
 
 def gdb(*arguments, commands):
@@ -33,7 +35,7 @@ def gdb(*arguments, commands):
 
 
 def without_times(state):
-    return re.sub(r", (since|for) .*", "", state)
+    return re.sub(r"(, (since|for) |; spawned by ).*", "", state)
 
 
 def listed(text):
@@ -50,13 +52,21 @@ def dumped(text):
     return {int(number): without_times(state).split(" until ")[0] for state, number in pairs}
 
 
+def pieces(text):
+    """What `greenlet apply all ...` says of each: {number: text}."""
+    return {int(piece.split()[0]): piece
+            for piece in re.split(r"^Greenlet ", text, flags=re.MULTILINE)[1:]}
+
+
 def frames(text):
     """The functions of each greenlet in the output of `greenlet apply all bt`: {number: [...]}."""
-    result = {}
-    for piece in re.split(r"^Greenlet ", text, flags=re.MULTILINE)[1:]:
-        number = int(piece.split()[0])
-        result[number] = re.findall(r"^#\d+ +(?:0x[0-9a-f]+ in )?(\w+)", piece, re.MULTILINE)
-    return result
+    return {number: re.findall(r"^#\d+ +(?:0x[0-9a-f]+ in )?(\w+)", piece, re.MULTILINE)
+            for number, piece in pieces(text).items()}
+
+
+def sites(text):
+    """Where each was spawned, as `info greenlets` says it, without the line's number."""
+    return re.findall(r"; spawned by (\w+ \(\S+):\d+\)$", text, re.MULTILINE)
 
 
 @unittest.skipUnless(GDB, "there is no gdb")
@@ -104,6 +114,10 @@ class Gdb(cress.ServerTest):
                            commands=["info greenlets", "greenlet apply all bt", "detach"])
         self.assertEqual(listed(text), own, errors)
         self.check_frames(text, own)
+        self.assertNotIn(HINT, text)
+        spawned = [site.rpartition("/")[2] for site in sites(text)]
+        self.assertEqual(len(spawned), len(own))
+        self.assertEqual(spawned.count("connection.c"), WAITERS)
         self.assertEqual(server.ask("/?ms=0").status, 200)  # it goes on
 
     def test_one_of_them(self):
@@ -122,6 +136,11 @@ class Gdb(cress.ServerTest):
         self.assertIn("there is no greenlet 999999", errors)
         self.assertIn("greenlet apply all|NUMBERS COMMAND", errors)
 
+    def test_help(self):
+        text, _ = gdb(commands=["help info greenlets"])
+        self.assertIn("reckoned from the last time that the hub read the clock", text)
+        self.assertIn("greenlet-N", text)
+
     @unittest.skipIf(cress.SANITIZED, "a sanitizer's shadow makes terabytes of a core")
     def test_core(self):
         server = self.start(CRESS_GUARD="mprotect")
@@ -136,6 +155,26 @@ class Gdb(cress.ServerTest):
         self.assertEqual(listed(alive), own)
         self.assertEqual(listed(text), own, errors)
         self.check_frames(text, own)
+        self.assertNotIn(HINT, text)
+
+    @unittest.skipIf(cress.SANITIZED, "a sanitizer's shadow makes terabytes of a core")
+    def test_core_without_stacks(self):
+        """gdb leaves out what it cannot read from end to end: it says so."""
+        server = self.start()
+        own = self.own_list(server)
+        number = max(own)
+        with tempfile.TemporaryDirectory() as folder:
+            core = os.path.join(folder, "core")
+            _, errors = gdb("-p", str(server.pid), commands=[f"generate-core-file {core}", "detach"])
+            self.assertTrue(os.path.exists(core), errors)
+            text, errors = gdb(cress.CRESS, core,
+                               commands=["info greenlets", f"greenlet {number}", "greenlet apply all bt"])
+        self.assertEqual(listed(text), own, errors)
+        self.assertEqual(HINT in text.partition("\nGreenlet ")[0], GUARDS_BY_MADVISE)
+        stacks = frames(text)
+        for number, piece in pieces(text).items():
+            self.assertEqual(stacks[number][-1:] != ["context_entry"], GUARDS_BY_MADVISE, piece)
+            self.assertEqual(HINT in piece, GUARDS_BY_MADVISE, piece)
 
     @unittest.skipIf(cress.SANITIZED, "a sanitizer's shadow makes terabytes of a core")
     @unittest.skipUnless(pathlib.Path("/proc/sys/kernel/core_pattern").read_text() == "core\n",
@@ -160,6 +199,7 @@ class Gdb(cress.ServerTest):
                                commands=["info greenlets", "greenlet apply all bt"])
         self.assertEqual(listed(text), own, errors)
         self.assertEqual(sum("application" in stack for stack in frames(text).values()), 1)
+        self.assertNotIn(HINT, text)
 
     def own_list_of(self, server):
         return {number: state for number, state in dumped(self.dump(server)).items()

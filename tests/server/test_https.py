@@ -3,6 +3,8 @@
 import contextlib
 import pathlib
 import re
+import select
+import signal
 import socket
 import ssl
 import subprocess
@@ -309,6 +311,76 @@ class Ends(HttpsTest):
         self.assertEqual(server.ask().status, 200)
 
 
+class SlowClients(HttpsTest):
+    """An answer of which the last record is kept by the server: its handler is done, and the
+    goodbye waits for the client to read. Over a unix socket, whose room does not grow."""
+
+    def serve_unix(self, *options):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = f"{folder.name}/socket"
+        return self.serve(HANDLERS, "--certfile", certfile, "--keyfile", keyfile,
+                          "--max-blocking-time", "0", *options, bind=f"unix:{self.path}")
+
+    def connect_unix(self):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(cress.DEADLINE)
+        sock.connect(self.path)
+        client = cress.Client(trusting().wrap_socket(sock, server_hostname="localhost",
+                                                     suppress_ragged_eofs=False))
+        self.addCleanup(client.close)
+        return client
+
+    def is_kept(self, server, client):
+        """False: the kernel has taken the answer. The goodbye itself may wait for 2 s."""
+        poll = select.poll()
+        poll.register(client.sock, select.POLLRDHUP)
+        waiting = (r"  HTTP connection: waits on room to write to a TLS stream \S+, "
+                   r"since \S+ s(?:, for (\d+)\.\d+ s at most)?\n")
+
+        def what():
+            if poll.poll(0):
+                return "taken"
+            dumps = len(re.findall(r"Dumped\n", server.log()))
+            server.signal(signal.SIGUSR2)
+            server.await_log(r"Dumped\n", dumps + 1)
+            found = re.search(waiting, server.log().split("Handling signal: usr2")[-1])
+            return found and ("taken" if found[1] in ("0", "1", "2") else "kept")
+
+        return cress.eventually(what, "the answer is taken or kept") == "kept"
+
+    def await_goodbye(self, server):
+        """One record more each time, until one does not fit: it is the last."""
+        for count in range(1, 1000):
+            client = self.connect_unix()
+            client.send(cress.request(f"/flood?size=8192&count={count}", version="1.0"))
+            if self.is_kept(server, client):
+                return client
+            client.close()
+        raise AssertionError("everything fits")
+
+    def stops(self, server, signum):
+        server.signal(signum)
+        self.assertEqual(server.wait(), 0)
+        self.assertNotIn("did not end in time", server.log())
+
+    def test_goodbye_follows_when_it_reads(self):
+        server = self.serve_unix("--write-timeout=0")
+        client = self.await_goodbye(server)
+        self.assertGreater(len(client.response().body), 8192)  # ssl.SSLEOFError without one
+
+    def test_int_does_not_wait_for_it(self):
+        server = self.serve_unix("--write-timeout=0")
+        self.await_goodbye(server)
+        self.stops(server, signal.SIGINT)
+
+    def test_term_waits_for_the_graceful_timeout_only(self):
+        server = self.serve_unix("--write-timeout=600", "--graceful-timeout=0.3")
+        self.await_goodbye(server)
+        self.stops(server, signal.SIGTERM)
+        self.assertIn("1 connections are cut", server.log())
+
+
 class Handshakes(HttpsTest):
     def test_silent_client(self):
         server = self.serve_https(HANDLERS, "--handshake-timeout", "0.3", "--header-timeout", "60")
@@ -448,6 +520,20 @@ class Peers(HttpsTest):
         server = self.serve_https()
         _, text = self.client(server, "-tls1_2", text=b"R\n")
         self.assertIn("no renegotiation", text)
+        self.assertEqual(server.ask().status, 200)
+
+    def test_key_updates_without_end(self):
+        server = self.serve_https(HANDLERS, "--keep-alive", "600", "--header-timeout", "600")
+        with subprocess.Popen(
+                ["openssl", "s_client", "-connect", "127.0.0.1:%d" % server.address[1], "-tls1_3"],
+                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as peer:
+            self.addCleanup(peer.kill)
+            for _ in range(34):
+                peer.stdin.write(b"k\n")
+                peer.stdin.flush()
+                while peer.stderr.readline() not in (b"KEYUPDATE\n", b""):
+                    continue
+            peer.wait(cress.DEADLINE)  # its standard input is still open
         self.assertEqual(server.ask().status, 200)
 
     def curl(self, *args):

@@ -110,3 +110,24 @@ void settle(void)
     for (int i = 0; i < 8; i++)
         assert_ok(cress_sleep(0));
 }
+
+static void *end_at_once(void *arg)
+{
+    return arg;
+}
+
+static void call_in_hub(cress_greenlet *g, void *arg)
+{
+    (void)g;
+    assert_null(cress_self());
+    ((void (*)(void))arg)();
+}
+
+void run_in_hub(void (*fn)(void))
+{
+    cress_greenlet *g = cress_spawn(end_at_once, NULL);
+
+    assert_ok(cress_link(g, call_in_hub, (void *)fn));
+    settle();
+    cress_release(g);
+}

@@ -63,5 +63,7 @@ void assert_misuse(cress_fn *fn, const char *text);
 void spawn(cress_fn *fn, void *arg);
 /* Lets all that is ready run, and what that makes ready in turn. */
 void settle(void);
+/* Runs fn where nothing can wait: in the hub, as a link's function. */
+void run_in_hub(void (*fn)(void));
 
 #endif

@@ -87,7 +87,8 @@ CRESS_API void cress_actor_close(cress_actor *a);
 CRESS_API int cress_actor_join(cress_actor *a, cress_seconds timeout);
 /* [waits] close, then for the messages in the inbox to be received; after timeout seconds it
  * is killed. Whatever happens, as for a stream server, it has ended on return. -1: only the
- * caller's own ETIMEDOUT or ECANCELED. By the actor itself: misuse, EDEADLK. */
+ * caller's own ETIMEDOUT or ECANCELED. By the actor itself: misuse, EDEADLK; outside greenlets,
+ * while it runs: misuse, EPERM. One that does not run is 0. */
 CRESS_API int cress_actor_stop(cress_actor *a, cress_seconds timeout);
 /* [waits] Its waits fail with ECANCELED, it is not started anew, what is in the inbox goes to
  * drop; then as cress_join. The actor itself gets ECANCELED at once. */

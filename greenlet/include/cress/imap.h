@@ -94,7 +94,7 @@ CRESS_API size_t cress_imap_index(const cress_imap *it);
 /* [waits, shielded] Kills the items that run and waits for their end, drops results that were
  * not read. Afterwards it is as if zeroed. At the end of the iteration it has nothing
  * to wait for. Misuse: EDEADLK, called by an item or the source of its own; EBUSY, while
- * somebody reads. */
+ * somebody reads; EPERM, outside greenlets, unless it has nothing to wait for. */
 CRESS_API void cress_imap_finish(cress_imap *it);
 
 #endif

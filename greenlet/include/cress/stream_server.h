@@ -56,7 +56,7 @@ CRESS_API int cress_stream_server_start_on(cress_stream_server *s, int fd);
  * caller is killed or an open limit of its passes; then handlers may go on for
  * stop_timeout seconds, and those that are left are killed. 0 after close or stop; -1: as
  * start; why accepting had to end; ECANCELED; ETIMEDOUT. In any case no handler runs any
- * more. gevent: serve_forever. */
+ * more. Outside greenlets: misuse, EPERM. gevent: serve_forever. */
 CRESS_API int cress_stream_server_serve_forever(cress_stream_server *s);
 /* Accepts nothing more and closes the listening socket; those in the backlog are reset.
  * Handlers go on. Does not wait: also for handlers and signals. gevent: close. */
@@ -65,7 +65,8 @@ CRESS_API void cress_stream_server_close(cress_stream_server *s);
  * that are left and waits for that. Whatever happens it returns only when no handler runs
  * any more: when the caller is killed, or its limit passes, they are killed too, and it
  * returns -1. The server may then be started again. A handler cannot stop its own
- * server: misuse, EDEADLK. gevent: stop. */
+ * server: misuse, EDEADLK; nor can who cannot wait, outside greenlets: misuse, EPERM. gevent:
+ * stop. */
 CRESS_API int cress_stream_server_stop(cress_stream_server *s, cress_seconds timeout);
 
 /* Where it listens, with the port that the kernel chose. Stays valid while it runs; NULL:

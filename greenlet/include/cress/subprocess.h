@@ -90,7 +90,7 @@ typedef struct cress_subprocess_output {
  * read all its input is no error. -1, without output, pipes closed (but for EINVAL),
  * the child running on:
  *   EMSGSIZE  it wrote more than `limit` bytes to one of them
- *   ETIMEDOUT, ECANCELED, ENOMEM, ECHILD
+ *   ETIMEDOUT, ECANCELED, ENOMEM, ECHILD, EPERM (outside greenlets)
  *   EINVAL    there is input, but no pipe for it
  * gevent: Popen.communicate. */
 CRESS_API int cress_subprocess_communicate(cress_subprocess *p, const void *input, size_t len,

@@ -39,6 +39,7 @@ typedef struct cress_threadpool {
  *           belongs into *arg
  *   EPIPE   the pool was finished before the job began
  *   EAGAIN, ENOMEM  not even one thread could be had
+ *   EMFILE, ENFILE  no descriptor is left by which threads wake the hub: at its first job only
  * gevent: ThreadPool.apply. */
 CRESS_API int cress_threadpool_apply(cress_threadpool *pool, cress_fn *fn, void *arg,
                                      void **ret_value);

@@ -8,6 +8,7 @@
  * them. Misuse: a debug build stops there; a release build sets errno to EINVAL and,
  * for one that is closed out of order, closes what is nested in it as well; for one that is
  * closed twice, does nothing; and a greenlet that returns with one open ends with EINVAL.
+ * Outside greenlets there is nothing to limit: any build stops there.
  *
  * gevent: gevent.Timeout, with Timeout(s):, with_timeout.
  */

@@ -21,7 +21,8 @@
  * What the table's calls say beside POSIX errors; they stay, and cress_tls_error tells
  * more:
  *   EPROTO        the peer broke the protocol, or there is no common version or cipher,
- *                 or it refused us (its alert)
+ *                 or it refused us (its alert), or sent more than 32 records in a row
+ *                 without data
  *   EPROTOTYPE    the peer sent a plain HTTP request where a handshake was expected; the
  *                 socket stream may still be used to answer it
  *   EKEYREJECTED  its certificate does not hold: expired, of an unknown issuer, of
@@ -99,6 +100,8 @@ typedef struct cress_tls_stream {
     int error;             /* every later call fails with it */
     int read_error;        /* the socket's */
     int write_error;       /* the socket takes no more: of writes only */
+    int budget;            /* what may still be taken in before others have their turn */
+    unsigned barren;       /* records begun since the last with data */
     bool established, reading, pending, eof, ended, shut;
 } cress_tls_stream;
 
@@ -139,7 +142,8 @@ CRESS_API int cress_tls_session_show(cress_tls_stream *s, cress_tls_session *ses
 /* After the handshake: was it a shorter one? */
 CRESS_API bool cress_tls_resumed(const cress_tls_stream *s);
 
-/* OpenSSL's own object (SSL *), for what is not offered here. */
+/* OpenSSL's own object (SSL *), for what is not offered here. Its message callback is taken:
+ * by it the peer's records are counted. */
 CRESS_API struct ssl_st *cress_tls_handle(const cress_tls_stream *s);
 
 #endif

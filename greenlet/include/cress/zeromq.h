@@ -5,7 +5,7 @@
  * the thread have a namesake here that waits through the hub. What they return, and the
  * errno, is what libzmq says (zmq_send(3) ...), beside this library's ECANCELED and ETIMEDOUT.
  * EAGAIN: with ZMQ_DONTWAIT, or after the socket's own ZMQ_SNDTIMEO or ZMQ_RCVTIMEO. ETERM:
- * the context has been shut down.
+ * the context has been shut down. Never EINTR: what a signal interrupts is tried again.
  *
  * Several greenlets may use one socket (of one thread): one sends while another receives,
  * or many wait for messages and get them in turn. While any of them waits, the socket is
