@@ -144,6 +144,44 @@ int output_send(struct http_exchange *x, const void *data, size_t len, const cha
     return -1;
 }
 
+static size_t length_of(const struct iovec *iov, int count)
+{
+    size_t len = 0;
+
+    for (int i = 0; i < count; i++)
+        len += iov[i].iov_len;
+    return len;
+}
+
+static ssize_t write_now(struct http_exchange *x, const struct iovec *iov, int count)
+{
+    ssize_t sent = cress_stream_writev(x->http->stream, iov, count, CRESS_STREAM_DONTWAIT);
+
+    return sent < 0 && errno != EAGAIN ? fail(x) : sent;
+}
+
+ssize_t output_writev(struct http_exchange *x, const struct iovec *iov, int count, int flags)
+{
+    enum { AT_ONCE = 8 };
+    struct iovec pieces[AT_ONCE];
+    size_t total = 0;
+
+    if (check_sendable(x) < 0 || output_flush(x) < 0)
+        return -1;
+    if (flags & CRESS_STREAM_DONTWAIT)
+        return write_now(x, iov, count);
+    for (int done = 0, some; done < count; done += some) {
+        some = count - done < AT_ONCE ? count - done : AT_ONCE;
+        memcpy(pieces, iov + done, (size_t)some * sizeof *pieces);
+        if (send_all(x, pieces, some) < 0) {
+            x->broken = true; /* how much of it went out is not known */
+            return total ? (ssize_t)total : -1;
+        }
+        total += length_of(iov + done, some);
+    }
+    return (ssize_t)total;
+}
+
 void output_push(struct http_exchange *x)
 {
     if (output_pending(x) == 0 || x->busy || x->broken || x->http->gone)

@@ -26,6 +26,9 @@ int output_flush(struct http_exchange *x);
 /* [waits] What was collected, then `data`, without copying, then `tail`. On failure the
  * message is cut. */
 int output_send(struct http_exchange *x, const void *data, size_t len, const char *tail);
+/* [waits] As cress_stream_writev, behind what is collected. -1: as output_flush, or EAGAIN; after
+ * other errors nothing more goes out. */
+ssize_t output_writev(struct http_exchange *x, const struct iovec *iov, int count, int flags);
 /* [waits] Up to len bytes of a file, by the stream's own way if it has one. How many, at
  * least one; 0: the file ends; -1: nothing. */
 ssize_t output_send_file(struct http_exchange *x, int fd, off_t offset, size_t len);

@@ -1,4 +1,4 @@
-/* Which requests are sound?
+/* Which requests are sound? (Their chunked bodies: chunked.c.)
  *
  * llhttp, compiled strict, finds the parts of a message and refuses most of what is
  * malformed. It lets through a few things that another server on the way may read
@@ -11,12 +11,14 @@
  *     that do not fit their method, a missing, repeated or malformed Host, and every
  *     framing of the body but one Content-Length or the one word "chunked".
  *
+ * Each refusal says why, for the log.
+ *
  * What is refused, and how, must not depend on how the bytes were cut into packets:
  * of two reasons the one at the smaller offset wins, so check_lines looks exactly as
  * far as llhttp came.
  *
- * llhttp sees each byte of a head once. It is stopped after the head; a counted body
- * is none of its business, and in a chunked one it is stopped at each piece.
+ * llhttp sees each byte of a head once. It is stopped after the head; bodies are none
+ * of its business.
  */
 #define _GNU_SOURCE /* memrchr */
 #include "parser.h"
@@ -27,19 +29,16 @@
 #include <arpa/inet.h>
 #include <errno.h>
 
-enum {
-    BAD_REQUEST = 400,
-    MAX_EXTENSIONS = 4096, /* bytes of chunk extensions in one body */
-    MAX_CHUNK_LINE = 4096 + 64,
-};
+enum { BAD_REQUEST = 400 };
 
 #define METHOD(name) (UINT64_C(1) << HTTP_##name)
 
 /* Everything in IANA's registry of methods that llhttp knows, and what its neighbours
- * UPnP and caches use; not RTSP's, ICE's, or CONNECT. */
+ * UPnP and caches use; not RTSP's, ICE's, CONNECT, or TRACE, whose answer would show the
+ * request's credentials to whom the browser keeps them from. */
 static const uint64_t served_methods =
     METHOD(DELETE) | METHOD(GET) | METHOD(HEAD) | METHOD(POST) | METHOD(PUT) | METHOD(OPTIONS) |
-    METHOD(TRACE) | METHOD(COPY) | METHOD(LOCK) | METHOD(MKCOL) | METHOD(MOVE) | METHOD(PROPFIND) |
+    METHOD(COPY) | METHOD(LOCK) | METHOD(MKCOL) | METHOD(MOVE) | METHOD(PROPFIND) |
     METHOD(PROPPATCH) | METHOD(SEARCH) | METHOD(UNLOCK) | METHOD(BIND) | METHOD(REBIND) |
     METHOD(UNBIND) | METHOD(ACL) | METHOD(REPORT) | METHOD(MKACTIVITY) | METHOD(CHECKOUT) |
     METHOD(MERGE) | METHOD(MSEARCH) | METHOD(NOTIFY) | METHOD(SUBSCRIBE) | METHOD(UNSUBSCRIBE) |
@@ -48,6 +47,18 @@ static const uint64_t served_methods =
 static bool is_served(uint8_t method)
 {
     return served_methods >> method & 1;
+}
+
+/* The status, and what the log says. */
+static int refuse(struct http_exchange *x, int status, const char *why)
+{
+    exchange_note_refusal(x, why);
+    return status;
+}
+
+static int bad(struct http_exchange *x, const char *why)
+{
+    return refuse(x, BAD_REQUEST, why);
 }
 
 static struct http_exchange *exchange_of_parser(llhttp_t *parser)
@@ -148,24 +159,26 @@ static bool may_exceed(const cress_http1_config *config, size_t end)
 }
 
 /* A line of len bytes without its line end, which goes as far as `end`. */
-static int check_limits(const struct http_exchange *x, size_t len, size_t end)
+static int check_limits(struct http_exchange *x, size_t len, size_t end)
 {
     const cress_http1_config *config = x->http->config;
 
     if (x->lines == 0)
-        return len > config_request_line(config) ? 414 : 0;
-    return len > config_field_size(config) || end - x->line_len > config_head(config) ? 431 : 0;
+        return len > config_request_line(config) ? refuse(x, 414, "a request line too long") : 0;
+    if (len > config_field_size(config))
+        return refuse(x, 431, "a field too large");
+    return end - x->line_len > config_head(config) ? refuse(x, 431, "fields too large") : 0;
 }
 
 /* The line from x->line to `end`, which is whole or will be longer. */
-static inline int check_line(const struct http_exchange *x, const char *end, bool may_be_long)
+static inline int check_line(struct http_exchange *x, const char *end, bool may_be_long)
 {
     const char *base = x->in + x->start, *line = base + x->line;
 
     if (line == end)
         return 0;
     if (x->lines > 0 && (*line == ' ' || *line == '\t' || *line == ':'))
-        return BAD_REQUEST;
+        return bad(x, *line == ':' ? "a field without a name" : "a folded line");
     if (!may_be_long)
         return 0;
     return check_limits(x, (size_t)(end - line) - (end[-1] == '\r'), (size_t)(end - base));
@@ -178,11 +191,11 @@ static inline int end_line(struct http_exchange *x, const char *lf)
     size_t len = (size_t)(lf - line);
 
     if (len == 0 || lf[-1] != '\r')
-        return BAD_REQUEST;
+        return bad(x, "a bare line feed");
     if (x->lines++ == 0)
         x->line_len = len - 1;
     else if (len > 1 && x->lines - 1 > config_fields(x->http->config))
-        return 431;
+        return refuse(x, 431, "too many fields");
     x->line += len + 1;
     return 0;
 }
@@ -216,6 +229,17 @@ static bool is_ours(const char *version)
     return version[6] == '1' && (version[8] == '0' || version[8] == '1');
 }
 
+/* RFC 9110 9.3.6: a target that CONNECT cannot have is wrong before the method is. */
+static int refuse_method(struct http_exchange *x, cress_str target)
+{
+    const char *colon = memrchr(target.data, ':', target.len);
+    bool has_port = colon && text_is(colon[1], TEXT_DIGIT);
+
+    if (x->parser.method == HTTP_CONNECT && !(has_port && parser_is_host(target)))
+        return bad(x, "a target that is not a host and a port");
+    return refuse(x, 501, "a method that is not served");
+}
+
 /* Exactly "method SP target SP HTTP/1.x": the lengths add up. */
 static int finish_request_line(struct http_exchange *x)
 {
@@ -224,14 +248,14 @@ static int finish_request_line(struct http_exchange *x)
     char *base = x->in + x->start;
     size_t target = env->query.len, end = target + env->target.len;
 
-    if (!is_served(x->parser.method))
-        return 501;
     if (target < 2 || base[target - 1] != ' ' || base[target - 2] == ' ')
-        return BAD_REQUEST;
+        return bad(x, "blanks in the request line");
+    if (!is_served(x->parser.method))
+        return refuse_method(x, (cress_str){ base + target, env->target.len });
     if (x->line_len != end + VERSION_LEN || !is_version(base + end))
-        return BAD_REQUEST;
+        return bad(x, "a malformed request line");
     if (!is_ours(base + end))
-        return 505;
+        return refuse(x, 505, "another version");
     env->minor = base[end + 8] == '1';
     env->method_id = x->parser.method;
     base[target - 1] = base[end] = '\0';
@@ -251,27 +275,51 @@ static cress_str field_value(const struct http_exchange *x, const struct http_fi
     return (cress_str){ x->in + x->start + field->value, field->value_len };
 }
 
-static int take_host(cress_environ *env, cress_str value)
+/* Whether an empty one will do is for the target to say. */
+static int take_host(struct http_exchange *x, cress_str value)
 {
-    if (env->host.data || !parser_is_host(value))
-        return BAD_REQUEST;
-    env->host = value;
+    if (x->env.host.data)
+        return bad(x, "a second Host");
+    if (value.len > 0 && !parser_is_host(value))
+        return bad(x, "a malformed Host");
+    x->env.host = value;
     return 0;
 }
 
 static int take_content_length(struct http_exchange *x, cress_str value)
 {
-    if (x->input.kind != BODY_NONE || !text_parse_u64(value, &x->input.left))
-        return BAD_REQUEST;
+    if (x->input.kind != BODY_NONE)
+        return bad(x, "a second framing of the body");
+    if (!text_parse_u64(value, &x->input.left))
+        return bad(x, "a malformed Content-Length");
     x->input.kind = BODY_COUNTED;
     return 0;
 }
 
+/* RFC 9112 6.1: codings that we do not have, and then chunked, once. */
+static bool is_chunked_at_last(cress_str value)
+{
+    enum { LEN = sizeof "chunked" - 1 };
+    const char *comma = memrchr(value.data, ',', value.len);
+    const char *end = value.data + value.len;
+
+    if (!comma || comma == value.data)
+        return false;
+    const char *last = comma + 1;
+    while (last < end && is_blank(*last))
+        last++;
+    return end - last == LEN && strcasestr(value.data, "chunked") == last;
+}
+
 static int take_transfer_encoding(struct http_exchange *x, cress_str value)
 {
-    if (x->input.kind != BODY_NONE || x->env.minor == 0 ||
-        !cress_str_equal_nocase(value, "chunked"))
-        return BAD_REQUEST;
+    if (x->input.kind != BODY_NONE)
+        return bad(x, "a second framing of the body");
+    if (x->env.minor == 0)
+        return bad(x, "Transfer-Encoding on HTTP/1.0");
+    if (!cress_str_equal_nocase(value, "chunked"))
+        return is_chunked_at_last(value) ? refuse(x, 501, "an unknown transfer coding")
+                                         : bad(x, "a transfer coding that is not chunked");
     x->input.kind = BODY_CHUNKED;
     return 0;
 }
@@ -281,8 +329,44 @@ static int take_expect(struct http_exchange *x, cress_str value)
     if (x->env.minor == 0)
         return 0;
     if (!cress_str_equal_nocase(value, "100-continue"))
-        return 417;
+        return refuse(x, 417, "an unknown expectation");
     x->input.expects_continue = true;
+    return 0;
+}
+
+static void take_option(cress_environ *env, cress_str option)
+{
+    if (cress_str_equal_nocase(option, "close"))
+        env->asks_to_close = true;
+    else if (cress_str_equal_nocase(option, "keep-alive"))
+        env->asks_to_go_on = true;
+}
+
+/* RFC 9110 7.6.1. Not llhttp's flags: they take Proxy-Connection for the same. */
+static int take_connection(struct http_exchange *x, cress_str value)
+{
+    const char *at = value.data, *end = at + value.len;
+
+    while (at < end) {
+        const char *comma = memchr(at, ',', (size_t)(end - at));
+        const char *behind = comma ? comma : end;
+        while (at < behind && is_blank(*at))
+            at++;
+        const char *last = behind;
+        while (last > at && is_blank(last[-1]))
+            last--;
+        take_option(&x->env, (cress_str){ at, (size_t)(last - at) });
+        at = behind + 1;
+    }
+    return 0;
+}
+
+/* RFC 9110 8.3: of two, servers take the first, the last, or both. */
+static int take_content_type(struct http_exchange *x)
+{
+    if (x->env.has_content_type)
+        return bad(x, "a second Content-Type");
+    x->env.has_content_type = true;
     return 0;
 }
 
@@ -291,9 +375,13 @@ static int take_field(struct http_exchange *x, const char *name, size_t len, cre
 {
     switch (len) {
     case 4:
-        return text_matches(name, "host", 4) ? take_host(&x->env, value) : 0;
+        return text_matches(name, "host", 4) ? take_host(x, value) : 0;
     case 6:
         return text_matches(name, "expect", 6) ? take_expect(x, value) : 0;
+    case 10:
+        return text_matches(name, "connection", 10) ? take_connection(x, value) : 0;
+    case 12:
+        return text_matches(name, "content-type", 12) ? take_content_type(x) : 0;
     case 14:
         return text_matches(name, "content-length", 14) ? take_content_length(x, value) : 0;
     case 17:
@@ -321,7 +409,7 @@ static int finish_fields(struct http_exchange *x)
         status = take_field(x, name, field->name_len, field_value(x, field));
     }
     if (status == 0 && x->env.minor == 1 && !x->env.host.data)
-        return BAD_REQUEST;
+        return bad(x, "no Host");
     return status;
 }
 
@@ -330,7 +418,7 @@ static int finish_body_framing(struct http_exchange *x)
     struct http_input *input = &x->input;
 
     if (input->kind == BODY_COUNTED && input->left > config_body(x->http->config))
-        return 413;
+        return refuse(x, 413, "a body too large");
     if (input->kind == BODY_COUNTED && input->left == 0)
         input->kind = BODY_NONE;
     if (input->kind == BODY_NONE) {
@@ -340,15 +428,19 @@ static int finish_body_framing(struct http_exchange *x)
     return 0;
 }
 
-static void finish_connection(struct http_exchange *x)
+static void finish_connection(cress_environ *env)
 {
-    uint16_t flags = x->parser.flags;
-
-    x->env.closes =
-        (flags & F_CONNECTION_CLOSE) || (x->env.minor == 0 && !(flags & F_CONNECTION_KEEP_ALIVE));
+    env->closes = env->asks_to_close || (env->minor == 0 && !env->asks_to_go_on);
 }
 
 /* ---- the target: RFC 9112 3.2 ------------------------------------------------------------ */
+
+/* What no path has and some servers take for something else (RFC 3986 3.3), though
+ * browsers send others of the kind, such as '|'. */
+static bool is_stray(char c)
+{
+    return c == '\\' || c == '"' || c == '<' || c == '>';
+}
 
 /* Sets path and query from `at`, which ends with the target. A path that stands there
  * whole, up to the target's NUL, is not copied. */
@@ -358,8 +450,13 @@ static int split_path(struct http_exchange *x, const char *at, const char *end)
     const char *mark = at;
     bool is_encoded = false;
 
-    for (; mark < end && *mark != '?'; mark++)
+    for (; mark < end && *mark != '?'; mark++) {
+        if (*mark == '/' || text_is(*mark, TEXT_HOST))
+            continue;
         is_encoded |= *mark == '%';
+        if (is_stray(*mark))
+            return bad(x, "a character that no path has");
+    }
     if (mark < end)
         env->query = (cress_str){ mark + 1, (size_t)(end - mark) - 1 };
     env->path = (cress_str){ at, (size_t)(mark - at) };
@@ -367,60 +464,74 @@ static int split_path(struct http_exchange *x, const char *at, const char *end)
         return 0;
     char *copy = arena_copy(&x->arena, at, env->path.len);
     if (!copy)
-        return 500;
+        return refuse(x, 500, "out of memory");
     ssize_t len = query_decode_path(copy, copy, env->path.len);
     if (len < 0)
-        return BAD_REQUEST;
+        return bad(x, "a malformed escape in the path");
     copy[len] = '\0';
     env->path = (cress_str){ copy, (size_t)len };
     return 0;
 }
 
-static void split_host(cress_str host, cress_str *ret_name, cress_str *ret_port)
+static bool is_over_tls(const cress_http1 *http)
 {
-    const char *end = host.data + host.len;
-    const char *colon = memrchr(host.data, ':', host.len);
+    const char *scheme = http->config->scheme;
 
-    if (!colon || memchr(colon, ']', (size_t)(end - colon)))
-        colon = end;
-    *ret_name = (cress_str){ host.data, (size_t)(colon - host.data) };
-    *ret_port = (cress_str){ colon, 0 };
-    if (end - colon > 1)
-        *ret_port = (cress_str){ colon + 1, (size_t)(end - colon) - 1 };
+    return (http->peer && http->peer->tls) || (scheme && strcmp(scheme, "https") == 0);
 }
 
-/* Do both name the same place? RFC 9112 3.2: a client sends them identical. */
-static bool is_same_host(cress_str a, cress_str b, cress_str default_port)
+/* RFC 9112 3.2.2: the authority of the target is meant, whatever Host says. */
+static int replace_host(struct http_exchange *x, cress_str authority)
 {
-    cress_str name_a, name_b, port_a, port_b;
+    cress_environ *env = &x->env;
 
-    split_host(a, &name_a, &port_a);
-    split_host(b, &name_b, &port_b);
-    return text_equal_nocase(name_a, name_b) &&
-           text_equal_nocase(port_a.len ? port_a : default_port,
-                             port_b.len ? port_b : default_port);
+    if (!parser_is_host(authority))
+        return bad(x, "a malformed authority");
+    if (env->host.len == authority.len &&
+        memcmp(env->host.data, authority.data, authority.len) == 0)
+        return 0;
+    const char *copy = arena_copy(&x->arena, authority.data, authority.len);
+    if (!copy)
+        return refuse(x, 500, "out of memory");
+    env->host = (cress_str){ copy, authority.len };
+    return 0;
 }
 
+/* A target without a path is all of the server to OPTIONS (RFC 9112 3.2.4), else its
+ * root. */
 static int split_absolute(struct http_exchange *x)
 {
-    cress_str target = x->env.target;
+    cress_environ *env = &x->env;
+    cress_str target = env->target;
     const char *end = target.data + target.len;
     bool is_tls = strncasecmp(target.data, "https://", 8) == 0;
 
     if (!is_tls && strncasecmp(target.data, "http://", 7) != 0)
-        return BAD_REQUEST;
+        return bad(x, "a target that is neither a path nor a URI of HTTP");
     const char *authority = target.data + (is_tls ? 8 : 7);
     const char *path = authority + strcspn(authority, "/?");
-    cress_str host = { authority, (size_t)(path - authority) };
-    if (!parser_is_host(host))
-        return BAD_REQUEST;
-    if (x->env.host.data &&
-        !is_same_host(host, x->env.host, is_tls ? CRESS_STR("443") : CRESS_STR("80")))
-        return BAD_REQUEST;
-    int status = split_path(x, path, end);
-    if (status == 0 && x->env.path.len == 0)
-        x->env.path = CRESS_STR("/");
+    int status = replace_host(x, (cress_str){ authority, (size_t)(path - authority) });
+    if (status)
+        return status;
+    if (is_tls && !is_over_tls(x->http)) /* RFC 9110 7.4 */
+        return refuse(x, 421, "a target of https without TLS");
+    status = split_path(x, path, end);
+    if (status == 0 && env->path.len == 0)
+        env->path = env->method_id == HTTP_OPTIONS && path == end ? CRESS_STR("*") : CRESS_STR("/");
     return status;
+}
+
+/* RFC 9110 4.2.1: without a host there is no URI. */
+static int finish_relative(struct http_exchange *x)
+{
+    cress_str target = x->env.target;
+
+    if (x->env.host.data && x->env.host.len == 0)
+        return bad(x, "an empty Host");
+    if (target.data[0] == '/')
+        return split_path(x, target.data, target.data + target.len);
+    x->env.path = target;
+    return target.len == 1 && x->env.method_id == HTTP_OPTIONS ? 0 : bad(x, "a stray asterisk");
 }
 
 static int finish_target(struct http_exchange *x)
@@ -428,19 +539,16 @@ static int finish_target(struct http_exchange *x)
     cress_str target = x->env.target;
 
     if (memchr(target.data, '#', target.len))
-        return BAD_REQUEST;
-    if (target.data[0] == '/')
-        return split_path(x, target.data, target.data + target.len);
-    if (target.data[0] != '*')
-        return split_absolute(x);
-    x->env.path = target;
-    return target.len == 1 && x->env.method_id == HTTP_OPTIONS ? 0 : BAD_REQUEST;
+        return bad(x, "a fragment in the target");
+    if (target.data[0] == '/' || target.data[0] == '*')
+        return finish_relative(x);
+    return split_absolute(x);
 }
 
 static int finish_head(struct http_exchange *x)
 {
     if (exchange_keep_room(x) < 0)
-        return 500;
+        return refuse(x, 500, "out of memory");
     int status = finish_request_line(x);
     x->body = x->pos;
     if (status == 0)
@@ -450,7 +558,7 @@ static int finish_head(struct http_exchange *x)
     if (status == 0)
         status = finish_body_framing(x);
     if (status == 0)
-        finish_connection(x);
+        finish_connection(&x->env);
     return status ? status : PARSE_DONE;
 }
 
@@ -534,40 +642,46 @@ static int skip_empty_line(struct http_exchange *x)
     if (len == 0)
         return PARSE_MORE;
     if (*at == '\n' || (*at == '\r' && x->skipped_line))
-        return BAD_REQUEST;
+        return bad(x, "empty lines before the request");
     if (*at != '\r')
         return PARSE_DONE;
     if (len == 1)
         return PARSE_MORE;
     if (at[1] != '\n')
-        return BAD_REQUEST;
+        return bad(x, "a bare carriage return");
     x->skipped_line = true;
     x->pos += 2;
     x->start = x->pos;
     return skip_empty_line(x);
 }
 
+static int refuse_version(struct http_exchange *x, const char *at)
+{
+    const char *base = x->in + x->start;
+
+    if (at - base >= 9 && is_version(at - 9) && !is_ours(at - 9))
+        return refuse(x, 505, "another version");
+    return bad(x, "a malformed version");
+}
+
 /* Why llhttp stopped. `at` is within what was received, or at its end. */
-static int refusal(const struct http_exchange *x, llhttp_errno_t error, const char *at)
+static int refusal(struct http_exchange *x, llhttp_errno_t error, const char *at)
 {
     const char *base = x->in + x->start, *end = x->in + x->fill;
+    const char *reason = llhttp_get_error_reason(&x->parser);
 
-    switch (error) {
-    case HPE_PAUSED_H2_UPGRADE:
-        return 505;
-    case HPE_INVALID_METHOD: {
-        bool is_token = at < end && (text_is(*at, TEXT_TOKEN) || (*at == ' ' && at > base));
-        return is_token ? 501 : BAD_REQUEST;
-    }
-    case HPE_INVALID_VERSION:
-        return at - base >= 9 && is_version(at - 9) && !is_ours(at - 9) ? 505 : BAD_REQUEST;
-    case HPE_INVALID_CONSTANT: /* also another protocol's method with HTTP's version */
-        return is_served(x->parser.method) ? BAD_REQUEST : 501;
-    case HPE_USER:
-        return 500;
-    default:
-        return BAD_REQUEST;
-    }
+    if (error == HPE_PAUSED_H2_UPGRADE)
+        return refuse(x, 505, "HTTP/2");
+    if (error == HPE_INVALID_METHOD && at < end &&
+        (text_is(*at, TEXT_TOKEN) || (*at == ' ' && at > base)))
+        return refuse(x, 501, "an unknown method");
+    if (error == HPE_INVALID_VERSION)
+        return refuse_version(x, at);
+    if (error == HPE_INVALID_CONSTANT && !is_served(x->parser.method))
+        return refuse(x, 501, "another protocol's method"); /* with HTTP's version */
+    if (error == HPE_USER)
+        return refuse(x, 500, "out of memory");
+    return bad(x, reason ? reason : "malformed");
 }
 
 int parser_head(struct http_exchange *x)
@@ -589,99 +703,4 @@ int parser_head(struct http_exchange *x)
     if (error == HPE_OK)
         return PARSE_MORE;
     return error == HPE_PAUSED ? finish_head(x) : refusal(x, error, stop);
-}
-
-/* ---- chunks: RFC 9112 7.1 ----------------------------------------------------------------- */
-
-static int on_chunk_body(llhttp_t *parser, const char *at, size_t len)
-{
-    struct http_input *input = &exchange_of_parser(parser)->input;
-
-    input->span = at;
-    input->span_len = len;
-    return len > 0 ? HPE_PAUSED : 0;
-}
-
-static int on_chunk_extension(llhttp_t *parser, const char *at, size_t len)
-{
-    struct http_input *input = &exchange_of_parser(parser)->input;
-
-    (void)at;
-    input->extensions += len;
-    return input->extensions > MAX_EXTENSIONS ? HPE_USER : 0;
-}
-
-/* What a chunk says it will hold is refused before it comes. */
-static int on_chunk_header(llhttp_t *parser)
-{
-    struct http_exchange *x = exchange_of_parser(parser);
-
-    x->input.too_large = parser->content_length > config_body(x->http->config) - x->input.taken;
-    return x->input.too_large ? HPE_USER : 0;
-}
-
-static int on_chunks_complete(llhttp_t *parser)
-{
-    exchange_of_parser(parser)->input.ended = true;
-    return HPE_PAUSED;
-}
-
-/* Trailer fields are checked, bounded, and dropped. */
-static const llhttp_settings_t chunk_settings = {
-    .on_chunk_header = on_chunk_header,
-    .on_body = on_chunk_body,
-    .on_chunk_extension_name = on_chunk_extension,
-    .on_chunk_extension_value = on_chunk_extension,
-    .on_message_complete = on_chunks_complete,
-};
-
-/* Bytes between two pieces of content: whole lines, not folded, and not endless. */
-static bool check_framing(struct http_exchange *x, const char *at, const char *end)
-{
-    struct http_input *input = &x->input;
-    bool in_trailers = x->parser.flags & F_TRAILING;
-
-    input->framing += (size_t)(end - at);
-    if (input->framing > (in_trailers ? config_head(x->http->config) : MAX_CHUNK_LINE))
-        return false;
-    for (; at < end; at++) {
-        if (*at == '\n' && input->last != '\r')
-            return false;
-        if (input->last == '\n' && (is_blank(*at) || *at == ':'))
-            return false;
-        input->last = *at;
-    }
-    return true;
-}
-
-static int chunk_step(struct http_exchange *x)
-{
-    struct http_input *input = &x->input;
-    const char *at = x->in + x->pos;
-
-    x->parser.settings = (void *)(uintptr_t)&chunk_settings;
-    llhttp_resume(&x->parser);
-    llhttp_errno_t error = llhttp_execute(&x->parser, at, x->fill - x->pos);
-    if (error != HPE_OK && error != HPE_PAUSED)
-        return -1;
-    const char *stop = error == HPE_OK ? x->in + x->fill : llhttp_get_error_pos(&x->parser);
-    if (!check_framing(x, at, input->span_len ? input->span : stop))
-        return -1;
-    if (input->span_len) {
-        stop = input->span + input->span_len;
-        input->framing = 0;
-        input->last = 0;
-    }
-    x->pos = (size_t)(stop - x->in);
-    return 0;
-}
-
-int parser_chunks(struct http_exchange *x)
-{
-    while (!x->input.ended && !x->input.span_len && x->pos < x->fill)
-        if (chunk_step(x) < 0) {
-            errno = x->input.too_large ? EMSGSIZE : EBADMSG;
-            return -1;
-        }
-    return 0;
 }

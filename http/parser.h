@@ -1,4 +1,4 @@
-/* Request heads and chunked bodies, by llhttp and our own refusals. */
+/* Request heads, by llhttp and our own refusals. */
 #ifndef CRESS_HTTP_PARSER_H
 #define CRESS_HTTP_PARSER_H
 
@@ -12,10 +12,6 @@ enum {
 
 /* Goes on with the bytes from x->pos to x->fill. */
 int parser_head(struct http_exchange *x);
-
-/* Goes on with a chunked body, as far as the next piece of content, which is then
- * x->input.span, or its end, or all that is there. -1: malformed (EBADMSG). */
-int parser_chunks(struct http_exchange *x);
 
 /* RFC 9110 7.2, RFC 3986 3.2: a host, perhaps with a port. */
 bool parser_is_host(cress_str host);

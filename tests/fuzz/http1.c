@@ -9,6 +9,7 @@
 #include "memory_stream.h"
 
 #include <cress/http1.h>
+#include <cress/upgrade.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,6 +92,37 @@ static int reflect(cress_environ *env, cress_response *res)
     return cress_response_write(res, "hello", 5);
 }
 
+/* Trailer fields, which come and go. */
+static int trail(cress_environ *env, cress_response *res)
+{
+    cress_str body, trailer;
+
+    if (cress_input_read_all(env, 5000, &body) < 0 || cress_start_response(res, 200, NULL) < 0 ||
+        cress_response_early_hints(res, CRESS_HEADERS({ "Link", "</a>" })) < 0 ||
+        cress_response_write(res, body.data, body.len) < 0)
+        return -1;
+    trailer = cress_trailer_get(env, "A");
+    if (trailer.data && strlen(trailer.data) != trailer.len)
+        abort();
+    return trailer.data ? cress_response_add_trailer(res, "A", trailer.data) : 0;
+}
+
+static int echo_stream(cress_environ *env, cress_response *res)
+{
+    cress_stream *stream;
+    char buf[100];
+    ssize_t got;
+
+    if (!cress_upgrade_offered(env, "a"))
+        return cress_respond(res, 426, NULL, NULL, 0);
+    if (cress_upgrade(res, "a", NULL, &stream) < 0)
+        return -1;
+    while ((got = cress_stream_read(stream, buf, sizeof buf, 0)) > 0)
+        if (cress_stream_write_all(stream, buf, (size_t)got) < 0)
+            return -1;
+    return 0;
+}
+
 static int app(cress_environ *env, cress_response *res, void *self)
 {
     cress_str path = cress_path(env);
@@ -111,6 +143,10 @@ static int app(cress_environ *env, cress_response *res, void *self)
         return reflect(env, res);
     case 's':
         return 0;
+    case 't':
+        return trail(env, res);
+    case 'u':
+        return echo_stream(env, res);
     default:
         return cress_respond(res, 200 + (int)(path.len % 300), NULL, "hello", 5);
     }

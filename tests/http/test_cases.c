@@ -4,17 +4,26 @@
  * byte, with a server that waits in next and with one that does not. The answers and
  * what the app saw must be the same each time.
  *
- * A case is a heading of level two and fenced blocks below it. In blocks, line ends
+ * A case is a heading of level two, which names the clauses that it is about, and fenced
+ * blocks below it. In blocks, line ends
  * do not count; \r \n \t \0 \\ \xNN stand for bytes and \{N*text} for N times text.
  *
- *     config    "name value" lines: fields of cress_http1_config
+ *     config    "name value" lines: fields of cress_http1_config; `end 1`: the client sends
+ *               no more; `https 1`: the server's scheme; `without_continue 1`: whether the
+ *               client is told to go on depends on the packets and is not compared
  *     request   what the client sends
  *     response  what it gets, to the byte; Date is "*"
  *     answers   instead of that: the statuses, then open or closed
  *     seen      a line for each call of the app: method, path, query, body
+ *
+ * README.md beside the cases lists the requirements: each needs a case that names its clause.
+ * CRESS_CASES_TABLE=1 prints how many cases there are for each.
  */
+#define _GNU_SOURCE /* strverscmp */
 #include "hub_test.h"
 #include "wire.h"
+
+#include <cress/upgrade.h>
 
 #include <dirent.h>
 #include <stdio.h>
@@ -23,23 +32,29 @@
 
 struct text {
     char *data;
-    size_t len;
+    size_t len, capacity;
 };
 
 struct wire_case {
-    char name[160];
+    char name[240];
     struct text config, request, response, answers, seen;
 };
 
 static struct text seen; /* in this run */
+static struct {
+    bool ends, without_continue;
+} how_to_run;
 static int failures;
 
 /* ---- text ------------------------------------------------------------------------------ */
 
 static void add(struct text *t, const char *data, size_t len)
 {
-    t->data = realloc(t->data, t->len + len + 1);
-    assert_non_null(t->data);
+    if (t->len + len >= t->capacity) {
+        t->capacity = 2 * (t->len + len) + 64;
+        t->data = realloc(t->data, t->capacity);
+        assert_non_null(t->data);
+    }
     memcpy(t->data + t->len, data, len);
     t->len += len;
     t->data[t->len] = '\0';
@@ -59,7 +74,7 @@ static void add_escaped(struct text *t, const char *data, size_t len)
 static void free_text(struct text *t)
 {
     free(t->data);
-    *t = (struct text){ NULL, 0 };
+    *t = (struct text){ .data = NULL };
 }
 
 /* \{N*text}: returns what follows. */
@@ -224,6 +239,56 @@ static int write_length(cress_environ *env, cress_response *res)
     return 0;
 }
 
+/* /trailer?NAME */
+static int show_trailer(cress_environ *env, cress_response *res)
+{
+    cress_str value = cress_trailer_get(env, cress_query_string(env).data);
+
+    return cress_respond(res, value.data ? 200 : 404, NULL, value.data, value.len);
+}
+
+static int write_trailer(cress_response *res)
+{
+    if (cress_start_response(res, 200, CRESS_HEADERS({ "Trailer", "X-Sum" })) < 0 ||
+        cress_response_write(res, "body", 4) < 0)
+        return -1;
+    return cress_response_add_trailer(res, "X-Sum", "42");
+}
+
+static int hint(cress_response *res)
+{
+    if (cress_response_early_hints(res, CRESS_HEADERS({ "Link", "</a.css>; rel=preload" })) < 0)
+        return -1;
+    return cress_respond(res, 200, "text/plain", "hello, world\n", 13);
+}
+
+/* Up to a line feed. */
+static int echo_line(cress_stream *stream)
+{
+    char buf[16];
+    ssize_t got;
+    const char *feed = NULL;
+
+    while (!feed && (got = cress_stream_read(stream, buf, sizeof buf, 0)) > 0) {
+        feed = memchr(buf, '\n', (size_t)got);
+        size_t len = feed ? (size_t)(feed + 1 - buf) : (size_t)got;
+        if (cress_stream_write_all(stream, buf, len) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int switch_to_echo(cress_environ *env, cress_response *res)
+{
+    cress_stream *stream;
+
+    if (!cress_upgrade_offered(env, "echo/1"))
+        return cress_start_response(res, 426, CRESS_HEADERS({ "Upgrade", "echo/1" }));
+    if (cress_upgrade(res, "echo/1", CRESS_HEADERS({ "X-Extra", "yes" }), &stream) < 0)
+        return -1;
+    return echo_line(stream);
+}
+
 static bool begins(cress_environ *env, const char *with)
 {
     return strncmp(cress_path(env).data, with, strlen(with)) == 0;
@@ -235,12 +300,30 @@ static int fail_with(int error)
     return -1;
 }
 
+static int answer_specially(cress_environ *env, cress_response *res)
+{
+    if (begins(env, "/trailer"))
+        return show_trailer(env, res);
+    if (begins(env, "/add-trailer"))
+        return write_trailer(res);
+    if (begins(env, "/hints"))
+        return hint(res);
+    if (begins(env, "/upgrade"))
+        return switch_to_echo(env, res);
+    if (begins(env, "/te"))
+        return cress_respond(res, cress_accepts_trailers(env) ? 200 : 204, NULL, NULL, 0);
+    if (begins(env, "/respond/"))
+        return cress_respond(res, atoi(cress_path(env).data + 9), NULL, NULL, 0);
+    return cress_respond(res, 200, "text/plain", "hello, world\n", 13);
+}
+
 static int app(cress_environ *env, cress_response *res, void *self)
 {
     cress_str body = CRESS_STR("");
+    bool reads = !begins(env, "/unread") && !begins(env, "/upgrade-unread");
 
     (void)self;
-    if (!begins(env, "/unread") && cress_input_read_all(env, SIZE_MAX, &body) < 0)
+    if (reads && cress_input_read_all(env, SIZE_MAX, &body) < 0)
         return -1;
     record(env, body);
     if (begins(env, "/echo"))
@@ -259,7 +342,7 @@ static int app(cress_environ *env, cress_response *res, void *self)
         return fail_with(atoi(cress_path(env).data + 6));
     if (begins(env, "/silent"))
         return 0;
-    return cress_respond(res, 200, "text/plain", "hello, world\n", 13);
+    return answer_specially(env, res);
 }
 
 /* ---- one run ------------------------------------------------------------------------------ */
@@ -278,6 +361,12 @@ static void set_option(cress_http1_config *config, const char *name, double valu
         config->limit_request_body = (uint64_t)value;
     else if (strcmp(name, "keep_alive") == 0)
         config->keep_alive = value;
+    else if (strcmp(name, "https") == 0)
+        config->scheme = "https";
+    else if (strcmp(name, "end") == 0)
+        how_to_run.ends = true;
+    else if (strcmp(name, "without_continue") == 0)
+        how_to_run.without_continue = true;
     else
         fail_msg("unknown option: %s", name);
 }
@@ -288,6 +377,7 @@ static void configure(cress_http1_config *config, const struct wire_case *c)
     double value;
     int used;
 
+    how_to_run.ends = how_to_run.without_continue = false;
     for (const char *at = c->config.data; at && sscanf(at, "%63s %lf %n", name, &value, &used) == 2;
          at += used)
         set_option(config, name, value);
@@ -315,15 +405,41 @@ static void compare(const struct wire_case *c, const char *how, const char *what
                     got);
 }
 
+static void drop_continue(char *output)
+{
+    static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    char *found;
+
+    while ((found = strstr(output, line)))
+        memmove(found, found + sizeof line - 1, strlen(found + sizeof line - 1) + 1);
+}
+
+/* Who is refused must be able to read why, and the log must know. */
+static void check_refusal(const struct wire_case *c, const struct wire *w, const char *how,
+                          const char *answers)
+{
+    static const int refusals[] = { 400, 413, 414, 417, 421, 431, 501, 505 };
+    const char *closed = strstr(answers, " closed");
+    int status = closed && closed - answers >= 3 ? atoi(closed - 3) : 0;
+
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++)
+        if (status == refusals[i] && !(w->lingers && w->http.refused))
+            compare(c, how, "closing", "lingers, with a reason", "does not");
+}
+
 static void check(const struct wire_case *c, struct wire *w, const char *how)
 {
     char *output = wire_output(w), answers[256];
+
+    if (how_to_run.without_continue)
+        drop_continue(output);
 
     if (c->response.data)
         compare(c, how, "response", c->response.data, output);
     summarize(output, w->is_closed, answers, sizeof answers);
     if (c->answers.data)
         compare(c, how, "answers", c->answers.data, answers);
+    check_refusal(c, w, how, answers);
     if (c->seen.data)
         compare(c, how, "seen by the app", c->seen.data, seen.data ? seen.data : "");
     free(output);
@@ -344,6 +460,10 @@ static void run(const struct wire_case *c, enum wire_mode mode, size_t cut, size
     wire_send_bytes(&w, c->request.data, cut);
     if (cut < c->request.len)
         wire_send_bytes(&w, c->request.data + cut, c->request.len - cut);
+    if (how_to_run.ends) {
+        memory_stream_end(&w.stream);
+        wire_settle();
+    }
     check(c, &w, how);
     wire_finish(&w);
     free_text(&seen);
@@ -364,6 +484,87 @@ static void run_all_ways(const struct wire_case *c, enum wire_mode mode)
     run(c, mode, c->request.len / 2, 3);
 }
 
+/* ---- clauses ------------------------------------------------------------------------------- */
+
+enum { MAX_CLAUSES = 200 };
+
+static struct clause {
+    char name[24]; /* "RFC 9112 7.1.2" */
+    int count;     /* of cases */
+} clauses[MAX_CLAUSES];
+
+static struct clause *find_clause(const char *name)
+{
+    struct clause *clause = clauses;
+
+    while (*clause->name && strcmp(clause->name, name) != 0)
+        clause++;
+    assert_true(clause < clauses + MAX_CLAUSES - 1);
+    return clause;
+}
+
+/* Reads "RFC 9112 7.1.2" at the beginning of text; false: something else. */
+static bool read_clause(const char *text, char *name, size_t size)
+{
+    int rfc, len = 0;
+    char section[12];
+
+    if (sscanf(text, "RFC %d %11[A-Z0-9.]%n", &rfc, section, &len) != 2)
+        return false;
+    snprintf(name, size, "RFC %d %s", rfc, section);
+    return true;
+}
+
+static void count_clauses(const struct wire_case *c)
+{
+    char name[24];
+    int count = 0;
+
+    for (const char *at = c->name; (at = strstr(at, "RFC ")); at += 4)
+        if (read_clause(at, name, sizeof name)) {
+            struct clause *clause = find_clause(name);
+            strcpy(clause->name, name);
+            clause->count++;
+            count++;
+        }
+    if (count == 0)
+        fail_msg("%s: which clause is it about?", c->name);
+}
+
+static int compare_clauses(const void *a, const void *b)
+{
+    return strverscmp(((const struct clause *)a)->name, ((const struct clause *)b)->name);
+}
+
+static void print_clauses(void)
+{
+    size_t count = (size_t)(find_clause("") - clauses);
+
+    qsort(clauses, count, sizeof *clauses, compare_clauses);
+    for (size_t i = 0; i < count; i++)
+        print_message("%-18s %3d\n", clauses[i].name, clauses[i].count);
+}
+
+/* Rows "| RFC 9112 2.2 | MUST | ... | cases |" of README.md. */
+static int check_requirements(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    char line[1024], name[24];
+    int count = 0;
+
+    if (!file)
+        fail_msg("%s cannot be read", path);
+    while (fgets(line, sizeof line, file)) {
+        if (strncmp(line, "| RFC ", 6) != 0 || !read_clause(line + 2, name, sizeof name))
+            continue;
+        count++;
+        if (strstr(line, "| cases |") && find_clause(name)->count == 0 && failures++ < 10)
+            print_error("no case names %s: %s", name, line);
+    }
+    fclose(file);
+    return count;
+}
+
 static int run_file(const char *path)
 {
     FILE *file = fopen(path, "r");
@@ -376,6 +577,7 @@ static int run_file(const char *path)
     while (read_case(file, line, sizeof line, &c)) {
         if (!c.request.data || (!c.response.data && !c.answers.data))
             fail_msg("%s: %s: a case needs a request and what it gets", path, c.name);
+        count_clauses(&c);
         run_all_ways(&c, WIRE_BLOCKING);
         run_all_ways(&c, WIRE_RESTING);
         free_case(&c);
@@ -406,15 +608,19 @@ static void test_cases(void)
         fail_msg("%s is not there: set CRESS_SOURCE_DIR", path);
     while ((entry = readdir(dir))) {
         const char *dot = strrchr(entry->d_name, '.');
-        if (!dot || strcmp(dot, ".md") != 0)
+        if (!dot || strcmp(dot, ".md") != 0 || strcmp(entry->d_name, "README.md") == 0)
             continue;
         snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
         count += run_file(file);
     }
     closedir(dir);
-    print_message("%d cases\n", count);
+    snprintf(file, sizeof file, "%s/README.md", path);
+    int requirements = check_requirements(file);
+    if (getenv("CRESS_CASES_TABLE"))
+        print_clauses();
+    print_message("%d cases, %d requirements\n", count, requirements);
     assert_int_equal(failures, 0);
-    assert_true(count > 100);
+    assert_true(count > 500 && requirements > 80);
 }
 
 int main(void)

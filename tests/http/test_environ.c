@@ -39,6 +39,18 @@ static void with(const char *request, question *fn)
     with_config(request, fn, NULL, false);
 }
 
+/* Without a look at the answer, in which Connection may be said. */
+static void check_1_0(const char *request, question *fn)
+{
+    struct wire w;
+
+    wire_init(&w, ask, (void *)fn);
+    wire_start(&w);
+    wire_send(&w, request);
+    assert_int_equal(w.log.status, 200);
+    wire_finish(&w);
+}
+
 #define GET(target, fields) "GET " target " HTTP/1.1\r\nHost: a:8000\r\n" fields "\r\n"
 
 static void assert_variable(const cress_environ *env, const char *key, const char *expected)
@@ -151,6 +163,83 @@ static void test_each(void)
 {
     with(GET("/", "X-List: 1\r\nAccept: */*\r\nX_Forged: 1\r\nx-list: 2\r\nContent-Type: a\r\n"),
          ask_each);
+}
+
+/* ---- Host and the target: RFC 9112 3.2.2 ----------------------------------------------------- */
+
+static int list_fields(void *arg, cress_str key, cress_str value)
+{
+    (void)arg;
+    if (strncmp(key.data, "HTTP_", 5) == 0)
+        trace("%s=%s", key.data, value.data);
+    return 0;
+}
+
+static void ask_authority(cress_environ *env)
+{
+    cress_str name, value;
+
+    assert_string_equal(cress_header_get(env, "host").data, "b:80");
+    assert_variable(env, "HTTP_HOST", "b:80");
+    assert_true(cress_header_at(env, 0, &name, &value));
+    assert_string_equal(value.data, "b:80");
+    assert_string_equal(cress_target(env).data, "http://b:80/c");
+    assert_string_equal(cress_path(env).data, "/c");
+    assert_int_equal(cress_environ_each(env, list_fields, NULL), 0);
+    assert_trace("HTTP_HOST=b:80\n");
+}
+
+static void ask_authority_without_host(cress_environ *env)
+{
+    cress_str name, value;
+
+    assert_string_equal(cress_header_get(env, "Host").data, "b:80");
+    assert_false(cress_header_at(env, 1, &name, &value));
+    assert_int_equal(cress_environ_each(env, list_fields, NULL), 0);
+    assert_trace("HTTP_HOST=b:80\nHTTP_CONNECTION=keep-alive\n");
+}
+
+static void ask_no_host(cress_environ *env)
+{
+    assert_null(cress_header_get(env, "Host").data);
+    assert_null(cress_environ_get(env, "HTTP_HOST").data);
+    assert_int_equal(cress_environ_each(env, list_fields, NULL), 0);
+    assert_trace("");
+}
+
+static void test_the_targets_authority(void)
+{
+    with("GET http://b:80/c HTTP/1.1\r\nHost: a\r\n\r\n", ask_authority);
+    check_1_0("GET http://b:80/c HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+              ask_authority_without_host);
+    check_1_0("GET / HTTP/1.0\r\n\r\n", ask_no_host);
+}
+
+/* ---- trailer fields ------------------------------------------------------------------------- */
+
+static void ask_trailers(cress_environ *env)
+{
+    cress_str body;
+
+    assert_null(cress_trailer_get(env, "X").data); /* too early */
+    assert_ok(cress_input_read_all(env, 100, &body));
+    assert_string_equal(body.data, "abc");
+    assert_string_equal(cress_trailer_get(env, "x").data, "1, 2");
+    assert_string_equal(cress_trailer_get(env, "Y").data, "");
+    assert_null(cress_trailer_get(env, "Z").data);
+    assert_null(cress_trailer_get(env, "Host").data);
+    assert_null(cress_trailer_get(env, "A_B").data);
+    assert_null(cress_header_get(env, "X").data);
+    assert_null(cress_environ_get(env, "HTTP_X").data);
+    assert_string_equal(cress_header_get(env, "Host").data, "a");
+    assert_true(cress_accepts_trailers(env));
+}
+
+static void test_trailers(void)
+{
+    with("POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n"
+         "3\r\nabc\r\n0\r\nX: 1\r\nHost: b\r\nY:\r\nA_B: c\r\nX: 2 \r\n\r\n",
+         ask_trailers);
 }
 
 /* ---- fields ------------------------------------------------------------------------------- */
@@ -340,11 +429,18 @@ static void test_request_timeout(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        HUB_TEST(test_variables),      HUB_TEST(test_tls),
-        HUB_TEST(test_without_a_peer), HUB_TEST(test_each),
-        HUB_TEST(test_fields),         HUB_TEST(test_parameters),
-        HUB_TEST(test_memory),         HUB_TEST(test_deferred),
-        HUB_TEST(test_current),        HUB_TEST(test_request_timeout),
+        HUB_TEST(test_variables),
+        HUB_TEST(test_tls),
+        HUB_TEST(test_without_a_peer),
+        HUB_TEST(test_each),
+        HUB_TEST(test_the_targets_authority),
+        HUB_TEST(test_trailers),
+        HUB_TEST(test_fields),
+        HUB_TEST(test_parameters),
+        HUB_TEST(test_memory),
+        HUB_TEST(test_deferred),
+        HUB_TEST(test_current),
+        HUB_TEST(test_request_timeout),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

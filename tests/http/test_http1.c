@@ -311,6 +311,7 @@ static void test_a_slow_head_is_refused(void)
     cress_http1_refuse(&w.http, 408, -1);
     cress_http1_get_log(&w.http, &log);
     assert_int_equal(log.status, 408);
+    assert_string_equal(cress_http1_refusal(&w.http), "a head too slow");
     assert_null(log.method.data);
     check_refusal(&w,
                   "HTTP/1.1 408 Request Timeout\r\nDate: *\r\nConnection: close\r\n"
@@ -736,9 +737,66 @@ static void test_log(void)
     assert_int_equal(log.minor, 0);
     assert_int_equal(log.status, 200);
     assert_int_equal(log.body_bytes, 13);
+    assert_null(cress_http1_refusal(&w.http));
     assert_int_equal(cress_http1_next(&w.http, false), CRESS_HTTP1_CLOSE);
     cress_http1_destroy(&w.http);
     wire_finish(&w);
+}
+
+static void check_reason(const char *request, int status, const char *expected)
+{
+    struct wire w;
+    cress_http1_log log;
+
+    wire_init(&w, hello, NULL);
+    assert_null(cress_http1_refusal(&w.http));
+    memory_stream_send_text(&w.stream, request);
+    assert_int_equal(cress_http1_next(&w.http, false), CRESS_HTTP1_CLOSE);
+    cress_http1_get_log(&w.http, &log);
+    assert_int_equal(log.status, status);
+    assert_true(w.http.refused);
+    assert_string_equal(cress_http1_refusal(&w.http), expected);
+    cress_http1_destroy(&w.http);
+    wire_finish(&w);
+}
+
+/* Nothing of the request is in it. */
+static void test_reasons(void)
+{
+    check_reason("GET / HTTP/1.1\n", 400, "a bare line feed");
+    check_reason("GET / HTTP/1.1\r\n\r\n", 400, "no Host");
+    check_reason("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400, "a second Host");
+    check_reason("GET / HTTP/1.1\r\nHost: a\r\n b\r\n", 400, "a folded line");
+    check_reason("BREW / HTTP/1.1\r\n", 501, "an unknown method");
+    check_reason("GET / HTTP/3.0\r\n", 505, "another version");
+    check_reason("GET / HTTP/1.1\r\nHost: a\r\nX: \001\r\n", 400, "Invalid header value char");
+}
+
+/* ---- what was not read: RFC 9112 9.6 ------------------------------------------------------------------------------ */
+
+static bool lingers(const char *request, bool ends)
+{
+    struct wire w;
+
+    wire_init(&w, hello, NULL);
+    w.mode = WIRE_RESTING;
+    memory_stream_send_text(&w.stream, request);
+    if (ends)
+        memory_stream_end(&w.stream);
+    wire_start(&w);
+    assert_true(w.is_closed);
+    bool result = w.lingers;
+    wire_finish(&w);
+    return result;
+}
+
+/* To close on it would reset the connection, and the answer could be lost. */
+static void test_lingering_over_what_was_not_read(void)
+{
+    assert_false(lingers("GET / HTTP/1.0\r\n\r\n", false));
+    assert_true(lingers("GET / HTTP/1.0\r\n\r\nGET / HTTP/1.0\r\n\r\n", false));
+    assert_true(lingers("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nx", false));
+    assert_false(lingers("GET / HTTP/1.1\r\nHost: a\r\n", true)); /* nobody was answered */
 }
 
 /* ---- all of it at once ---------------------------------------------------------------------------------------------- */
@@ -809,6 +867,8 @@ int main(void)
         HUB_TEST(test_a_late_handler_whose_client_does_not_read),
         HUB_TEST(test_names),
         HUB_TEST(test_log),
+        HUB_TEST(test_reasons),
+        HUB_TEST(test_lingering_over_what_was_not_read),
         HUB_TEST(test_serve),
         HUB_TEST(test_destroying_in_the_middle),
     };

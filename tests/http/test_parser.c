@@ -109,72 +109,6 @@ static void test_what_is_known_of_a_head(void **state)
     drop(x, sizeof head - 1);
 }
 
-/* ---- chunks -------------------------------------------------------------------------------- */
-
-static const char chunked[] = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
-
-/* All content of a body, and whether its end was seen; NULL: malformed. */
-static char *decode(const char *body, size_t len, bool *ret_ended)
-{
-    size_t head_len = strlen(chunked), content_len = 0;
-    char *whole = malloc(head_len + len), *content = calloc(len + 1, 1);
-
-    memcpy(whole, chunked, head_len);
-    memcpy(whole + head_len, body, len);
-    struct http_exchange *x = with_bytes(whole, head_len + len);
-    assert_int_equal(parser_head(x), PARSE_DONE);
-    do {
-        x->input.span_len = 0;
-        if (parser_chunks(x) < 0) {
-            assert_int_equal(errno, EBADMSG);
-            free(content);
-            content = NULL;
-            break;
-        }
-        if (x->input.span_len)
-            memcpy(content + content_len, x->input.span, x->input.span_len);
-        content_len += x->input.span_len;
-    } while (x->input.span_len);
-    *ret_ended = x->input.ended;
-    drop(x, head_len + len);
-    free(whole);
-    return content;
-}
-
-static void test_chunks_are_not_read_past_their_end(void **state)
-{
-    static const char body[] = "5\r\nhello\r\n7;a=b\r\n, world\r\n0\r\nX: y\r\n\r\n";
-    static const char content[] = "hello, world";
-    bool ended;
-
-    (void)state;
-    for (size_t len = 0; len < sizeof body; len++) {
-        char *decoded = decode(body, len, &ended);
-        assert_non_null(decoded);
-        assert_int_equal(strncmp(decoded, content, strlen(decoded)), 0);
-        assert_int_equal(ended, len == sizeof body - 1);
-        if (ended)
-            assert_string_equal(decoded, content);
-        free(decoded);
-    }
-}
-
-static void test_changed_chunks(void **state)
-{
-    static const char body[] = "5\r\nhello\r\n7;a=b\r\n, world\r\n0\r\nX: y\r\n\r\n";
-    static const char others[] = "\0\n\r\t :;1fF=\x7f\xff";
-    bool ended;
-
-    (void)state;
-    for (size_t at = 0; at < sizeof body - 1; at++)
-        for (size_t other = 0; other < sizeof others - 1; other++) {
-            char changed[sizeof body];
-            memcpy(changed, body, sizeof body);
-            changed[at] = others[other];
-            free(decode(changed, sizeof body - 1, &ended));
-        }
-}
-
 /* ---- hosts: RFC 3986 3.2.2 ------------------------------------------------------------------- */
 
 static bool is_host(const char *text)
@@ -272,8 +206,6 @@ int main(void)
         cmocka_unit_test(test_heads_are_not_read_past_their_end),
         cmocka_unit_test(test_changed_heads),
         cmocka_unit_test(test_what_is_known_of_a_head),
-        cmocka_unit_test(test_chunks_are_not_read_past_their_end),
-        cmocka_unit_test(test_changed_chunks),
         cmocka_unit_test(test_hosts),
         cmocka_unit_test(test_a_long_host),
     };

@@ -54,7 +54,7 @@ CASES = [
     (400, b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding:\r\n\r\n"),
     (417, b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\nExpect: miracles\r\n\r\n"),
     # sizes
-    (414, b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\n" + HOST + b"\r\n"),
+    (414, b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n" + HOST + b"\r\n"),
     (431, b"GET / HTTP/1.1\r\n" + HOST + b"X: " + b"a" * 9000 + b"\r\n\r\n"),
     (431, b"GET / HTTP/1.1\r\n" + HOST + b"X: a\r\n" * 101 + b"\r\n"),
     (431, b"GET / HTTP/1.1\r\n" + HOST + (b"X: " + b"a" * 8000 + b"\r\n") * 9 + b"\r\n"),
