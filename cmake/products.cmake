@@ -12,7 +12,9 @@ endforeach()
 add_library(cress_needs INTERFACE)
 target_link_libraries(cress_needs INTERFACE
   $<LINK_ONLY:Ev::Ev> $<LINK_ONLY:Llhttp::Llhttp> $<LINK_ONLY:Cares::Cares>
-  $<LINK_ONLY:OpenSSL::SSL> Threads::Threads ${CMAKE_DL_LIBS} m)
+  $<LINK_ONLY:OpenSSL::SSL> $<LINK_ONLY:ZLIB::ZLIB>
+  $<$<TARGET_EXISTS:Brotli::Encoder>:$<LINK_ONLY:Brotli::Encoder>>
+  $<$<TARGET_EXISTS:Zstd::Zstd>:$<LINK_ONLY:Zstd::Zstd>> Threads::Threads ${CMAKE_DL_LIBS} m)
 target_include_directories(cress_needs INTERFACE
   ${PROJECT_SOURCE_DIR}/greenlet/include
   ${PROJECT_SOURCE_DIR}/http/include
@@ -22,6 +24,18 @@ target_include_directories(cress_needs INTERFACE
 add_library(cress_headers INTERFACE)
 target_include_directories(cress_headers INTERFACE
   $<TARGET_PROPERTY:cress_needs,INTERFACE_INCLUDE_DIRECTORIES>)
+
+# The same for cress.pc and cressConfig.cmake.
+set(CRESS_CODING_LIBS)
+set(CRESS_CODING_LIST)
+if(TARGET Brotli::Encoder)
+  string(APPEND CRESS_CODING_LIBS " -lbrotlienc")
+  string(APPEND CRESS_CODING_LIST ";brotlienc")
+endif()
+if(TARGET Zstd::Zstd)
+  string(APPEND CRESS_CODING_LIBS " -lzstd")
+  string(APPEND CRESS_CODING_LIST ";zstd")
+endif()
 
 # ---- libcress.so -------------------------------------------------------------
 set(version_script ${CMAKE_CURRENT_BINARY_DIR}/cress.map)

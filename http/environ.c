@@ -78,8 +78,16 @@ static cress_str join_fields(const cress_environ *env, cress_str name, uint32_t 
     return (cress_str){ joined, (size_t)(to - joined) };
 }
 
+static bool is_host(cress_str name)
+{
+    return name.len == 4 && text_matches(name.data, "host", 4);
+}
+
+/* The authority of an absolute target replaces what Host says. */
 static cress_str get_field(const cress_environ *env, cress_str name)
 {
+    if (is_host(name))
+        return env->host;
     uint32_t first = find_field(env, name, 0);
 
     if (first == env->field_count || has_underscore(name))
@@ -100,8 +108,74 @@ bool cress_header_at(const cress_environ *env, size_t index, cress_str *ret_name
     if (index >= env->field_count)
         return false;
     *ret_name = name_at(env, (uint32_t)index);
-    *ret_value = value_at(env, (uint32_t)index);
+    *ret_value = is_host(*ret_name) ? env->host : value_at(env, (uint32_t)index);
     return true;
+}
+
+/* Is it an element of a list of tokens (RFC 9110 5.6.1)? */
+static bool lists(cress_str list, cress_str token)
+{
+    const char *at = list.data ? list.data : "", *end = at + list.len;
+
+    while (at < end) {
+        const char *comma = memchr(at, ',', (size_t)(end - at)), *behind = comma ? comma : end;
+        at += strspn(at, " \t");
+        const char *last = behind;
+        while (last > at && (last[-1] == ' ' || last[-1] == '\t'))
+            last--;
+        if (last > at && text_equal_nocase((cress_str){ at, (size_t)(last - at) }, token))
+            return true;
+        at = behind + 1;
+    }
+    return false;
+}
+
+bool environ_has_option(const cress_environ *env, const char *name, cress_str token)
+{
+    return lists(cress_header_get(env, name), token);
+}
+
+bool cress_accepts_trailers(const cress_environ *env)
+{
+    return env->minor == 1 && environ_has_option(env, "TE", CRESS_STR("trailers"));
+}
+
+/* ---- trailer fields ---------------------------------------------------------------------------- */
+
+static struct http_trailer *next_trailer(struct http_trailer *trailer, cress_str name)
+{
+    while (trailer && !text_equal_nocase(trailer->name, name))
+        trailer = trailer->next;
+    return trailer;
+}
+
+static cress_str join_trailers(const cress_environ *env, struct http_trailer *first)
+{
+    size_t len = 0;
+
+    for (struct http_trailer *t = first; t; t = next_trailer(t->next, first->name))
+        len += t->value.len + 2;
+    char *joined = arena_alloc_text(&writable(env)->arena, len + 1), *to = joined;
+    if (!joined)
+        return absent;
+    for (struct http_trailer *t = first; t; t = next_trailer(t->next, first->name)) {
+        if (t != first)
+            to = TEXT_PUT(to, ", ");
+        to = text_put(to, t->value.data, t->value.len);
+    }
+    *to = '\0';
+    return (cress_str){ joined, (size_t)(to - joined) };
+}
+
+cress_str cress_trailer_get(const cress_environ *env, const char *name)
+{
+    const struct http_input *input = &exchange_of_env(env)->input;
+    cress_str wanted = { name, strlen(name) };
+    struct http_trailer *first = input->ended ? next_trailer(input->trailers, wanted) : NULL;
+
+    if (!first || has_underscore(wanted))
+        return absent;
+    return next_trailer(first->next, wanted) ? join_trailers(env, first) : first->value;
 }
 
 /* ---- variables ---------------------------------------------------------------------------------- */
@@ -177,10 +251,9 @@ static cress_str remote_port(const cress_environ *env)
     return or_empty(peer_of(env)->remote_port);
 }
 
-static cress_str empty(const cress_environ *env)
+static cress_str script_name(const cress_environ *env)
 {
-    (void)env;
-    return CRESS_STR("");
+    return or_empty(env->script);
 }
 
 /* PEP 3333 wants it never empty. */
@@ -250,7 +323,7 @@ static const struct variable {
     cress_str (*get)(const cress_environ *env);
 } variables[] = {
     { { "REQUEST_METHOD", 14 }, cress_method },
-    { { "SCRIPT_NAME", 11 }, empty },
+    { { "SCRIPT_NAME", 11 }, script_name },
     { { "PATH_INFO", 9 }, cress_path },
     { { "QUERY_STRING", 12 }, cress_query_string },
     { { "CONTENT_TYPE", 12 }, content_type },
@@ -304,6 +377,8 @@ static bool is_variable_of(cress_str name, const char *variable)
 
 static cress_str get_http_variable(const cress_environ *env, cress_str variable)
 {
+    if (variable.len == 4 && memcmp(variable.data, "HOST", 4) == 0)
+        return env->host;
     for (uint32_t i = 0; i < env->field_count; i++) {
         cress_str name = name_at(env, i);
         if (name.len == variable.len && is_variable_of(name, variable.data))
@@ -312,10 +387,44 @@ static cress_str get_http_variable(const cress_environ *env, cress_str variable)
     return absent;
 }
 
+static struct http_extra *find_extra(const cress_environ *env, const char *key)
+{
+    struct http_extra *extra = env->extras;
+
+    while (extra && !cress_str_equal(extra->key, key))
+        extra = extra->next;
+    return extra;
+}
+
+/* A set value that is absent hides what the request has. */
+int cress_environ_set(cress_environ *env, const char *key, cress_str value)
+{
+    struct arena *arena = &exchange_of_env(env)->arena;
+    struct http_extra *extra = find_extra(env, key);
+    const char *copy = value.data ? arena_copy(arena, value.data, value.len) : NULL;
+
+    if (value.data && !copy)
+        return -1;
+    if (!extra) {
+        size_t len = strlen(key);
+        const char *name = arena_copy(arena, key, len);
+        extra = name ? arena_alloc(arena, sizeof *extra) : NULL;
+        if (!extra)
+            return -1;
+        *extra = (struct http_extra){ .next = env->extras, .key = { name, len } };
+        env->extras = extra;
+    }
+    extra->value = (cress_str){ copy, copy ? value.len : 0 };
+    return 0;
+}
+
 cress_str cress_environ_get(const cress_environ *env, const char *key)
 {
     size_t len = strlen(key);
+    const struct http_extra *extra = env->extras ? find_extra(env, key) : NULL;
 
+    if (extra)
+        return extra->value;
     if (len > 5 && memcmp(key, "HTTP_", 5) == 0)
         return get_http_variable(env, (cress_str){ key + 5, len - 5 });
     for (size_t i = 0; i < VARIABLES; i++)
@@ -342,17 +451,23 @@ int cress_environ_each(const cress_environ *env,
 {
     int result = 0;
 
+    for (const struct http_extra *extra = env->extras; extra && result == 0; extra = extra->next)
+        if (extra->value.data)
+            result = fn(arg, extra->key, extra->value);
     for (size_t i = 0; i < VARIABLES && result == 0; i++) {
         cress_str value = variables[i].get(env);
-        if (value.data)
+        if (value.data && !find_extra(env, variables[i].key.data))
             result = fn(arg, variables[i].key, value);
     }
+    if (result == 0 && env->host.data)
+        result = fn(arg, CRESS_STR("HTTP_HOST"), env->host);
     for (uint32_t i = 0; i < env->field_count && result == 0; i++) {
         cress_str name = name_at(env, i);
-        if (has_underscore(name) || is_plain_variable(name) || find_field(env, name, 0) != i)
+        if (is_host(name) || has_underscore(name) || is_plain_variable(name) ||
+            find_field(env, name, 0) != i)
             continue;
         cress_str key = make_key(env, name), value = get_field(env, name);
-        if (key.data && value.data)
+        if (key.data && value.data && !find_extra(env, key.data))
             result = fn(arg, key, value);
     }
     return result;

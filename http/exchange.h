@@ -31,10 +31,22 @@ struct http_field {
     uint32_t name_len, value_len;
 };
 
+/* RFC 9110 6.5: what came behind a chunked body. */
+struct http_trailer {
+    struct http_trailer *next;
+    cress_str name, value;
+};
+
 struct http_deferred {
     struct http_deferred *next; /* deferred before this one */
     void (*fn)(void *);
     void *arg;
+};
+
+/* A variable that was set. */
+struct http_extra {
+    struct http_extra *next;
+    cress_str key, value;
 };
 
 struct cress_environ {
@@ -43,25 +55,38 @@ struct cress_environ {
     struct http_field *fields;
     uint32_t field_count, field_capacity;
     struct http_deferred *deferred;
-    uint8_t method_id; /* llhttp_method_t */
+    const struct cress_layer *layer;  /* the running one of a chain */
+    const struct router_frame *route; /* of the innermost router that called an app */
+    struct error_pages *pages;        /* innermost first */
+    struct http_extra *extras;        /* newest first */
+    cress_str script;                 /* what mounts took off the path; absent: nothing */
+    uint8_t method_id;                /* llhttp_method_t */
     uint8_t minor;
-    bool closes; /* the client wants no further request on this connection */
+    bool closes;           /* the client wants no further request on this connection */
+    bool asks_to_close;    /* Connection: close */
+    bool asks_to_go_on;    /* Connection: keep-alive */
+    bool has_content_type; /* one was seen */
 };
 
 enum http_body_kind { BODY_NONE, BODY_COUNTED, BODY_CHUNKED };
 
 struct http_input {
-    uint64_t left;    /* counted: bytes not yet handed out */
+    uint64_t left;    /* bytes not yet handed out; chunked: of this chunk, not yet seen */
     uint64_t taken;   /* bytes handed out */
+    uint64_t bound;   /* the app's own limit, and one; 0: there is none */
     const char *span; /* chunked: decoded bytes in the buffer, not yet handed out */
     size_t span_len;
-    size_t framing;    /* chunked: bytes that were not content since the last that were */
-    size_t extensions; /* chunked: bytes of chunk extensions */
-    int error;         /* what every later read fails with */
-    uint8_t kind;      /* enum http_body_kind */
-    char last;         /* the byte of framing that was seen last */
+    struct http_trailer *trailers, *last_trailer;
+    char *line; /* chunked: of a trailer field that is not whole, in the arena */
+    uint32_t line_len, line_capacity;
+    uint32_t extensions;    /* chunked: bytes of chunk extensions so far */
+    uint32_t trailer_bytes; /* chunked: of trailer fields so far */
+    uint32_t trailer_count;
+    int error;      /* what every later read fails with */
+    uint8_t kind;   /* enum http_body_kind */
+    uint8_t state;  /* chunked: see chunked.c */
+    uint8_t digits; /* chunked: of this chunk's size */
     bool ended;
-    bool too_large;        /* chunked: a chunk goes beyond the limit */
     bool expects_continue; /* and was not told yet */
     bool busy;             /* a greenlet waits in a read */
 };
@@ -74,18 +99,22 @@ struct cress_response {
     uint64_t body_bytes; /* of these, sent or collected */
     char *fields;        /* the app's, formatted, in the arena */
     uint32_t fields_len, fields_capacity;
-    size_t mark;       /* where its head begins in the output, until is_out */
-    int lost;          /* errno of a write that failed, unless a later one did not */
-    const char *wrong; /* what the app did wrong, for the log */
-    uint16_t status;   /* 0: not started */
-    uint8_t framing;   /* enum http_framing, once committed */
-    bool has_length, has_date, has_server;
+    char *trailers; /* the same, for behind the body */
+    uint32_t trailers_len, trailers_capacity;
+    size_t mark;              /* where its head begins in the output, until is_out */
+    struct hook_chain *hooks; /* NULL: none */
+    int lost;                 /* errno of a write that failed, unless a later one did not */
+    const char *wrong;        /* what the app did wrong, for the log */
+    uint16_t status;          /* 0: not started */
+    uint8_t framing;          /* enum http_framing, once committed */
+    bool has_length, has_date, has_server, has_upgrade;
     bool begun;     /* there were body bytes: too late for start_response */
     bool committed; /* the head is in the output */
     bool is_out;    /* and was handed to the kernel, or a part of it */
     bool complete;  /* the framing is complete */
     bool cut;       /* the message cannot be completed */
     bool ignores_gone;
+    bool switched; /* to another protocol: 101 */
 };
 
 enum http_phase {
@@ -119,6 +148,7 @@ struct http_exchange {
     size_t line_len;    /* of the request line */
     size_t body;        /* where the head ended */
     cress_event gone;
+    const char *refusal; /* why it was refused */
     struct arena arena;
     struct cress_environ env;
     struct http_input input;
@@ -162,6 +192,13 @@ size_t exchange_body_room(struct http_exchange *x);
 /* The client left: wakes who waits for that. */
 void exchange_mark_gone(struct http_exchange *x);
 
+/* What is wrong with the request or its body, for the log. */
+static inline void exchange_note_refusal(struct http_exchange *x, const char *why)
+{
+    x->refusal = why;
+    x->http->refused = true;
+}
+
 /* Is this error of a stream the other side's doing, or the network's? Otherwise it is
  * a limit or a kill. */
 bool exchange_is_peer_error(int error);
@@ -170,7 +207,7 @@ bool exchange_is_peer_error(int error);
 
 static inline size_t config_request_line(const cress_http1_config *config)
 {
-    return config->limit_request_line ? config->limit_request_line : 4094;
+    return config->limit_request_line ? config->limit_request_line : 8190;
 }
 
 static inline size_t config_fields(const cress_http1_config *config)
@@ -191,6 +228,11 @@ static inline size_t config_head(const cress_http1_config *config)
 static inline uint64_t config_body(const cress_http1_config *config)
 {
     return config->limit_request_body ? config->limit_request_body : 1 << 30;
+}
+
+static inline uint64_t exchange_body_limit(const struct http_exchange *x)
+{
+    return x->input.bound ? x->input.bound - 1 : config_body(x->http->config);
 }
 
 static inline cress_seconds config_body_timeout(const cress_http1_config *config)

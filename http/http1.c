@@ -9,6 +9,7 @@
 #include <cress/http1.h>
 
 #include "environ.h"
+#include "hook.h"
 #include "input.h"
 #include "output.h"
 #include "parser.h"
@@ -147,10 +148,21 @@ static bool give_back(cress_http1 *h, bool wait)
     return true;
 }
 
+/* RFC 9112 9.6: closing on what was not read would reset the connection, and the client
+ * could lose the answer. */
+static bool has_unread(const cress_http1 *h)
+{
+    const struct http_exchange *x = h->exchange;
+
+    return x && !h->gone && !x->eof && (x->pos < x->fill || h->readable);
+}
+
 cress_http1_event cress_http1_next(cress_http1 *h, bool wait)
 {
-    if (h->closing)
+    if (h->closing) {
+        h->linger |= has_unread(h);
         return close_connection(h);
+    }
     if (h->exchange && h->exchange->phase != PHASE_HEAD && !give_back(h, wait))
         exchange_next_request(h->exchange);
     for (;;) {
@@ -226,10 +238,21 @@ static void leave_body(struct http_exchange *x)
         x->http->linger = true;
 }
 
+/* The other protocol has ended: nothing is left to say, but something to be read. */
+static const char *finish_switched(struct http_exchange *x, int result, int error)
+{
+    bool is_usual = result == 0 || error == ECANCELED || error == ETIMEDOUT || error == EPIPE;
+
+    x->http->linger = !x->eof && !x->http->gone;
+    return is_usual || x->http->gone ? NULL : describe_failure(false, error);
+}
+
 static const char *finish_response(struct http_exchange *x, int result, int error)
 {
     const char *wrong = NULL;
 
+    if (x->res.switched)
+        return finish_switched(x, result, error);
     if (x->http->gone)
         x->broken = true;
     else if (result == 0 && !x->res.lost)
@@ -243,6 +266,9 @@ static const char *finish_response(struct http_exchange *x, int result, int erro
     return wrong;
 }
 
+/* Who is being stopped gets so long, at most, to send what it has to say. */
+static const cress_seconds LAST_WORDS = 2.0;
+
 const char *cress_http1_finish(cress_http1 *h, int result, int error)
 {
     struct http_exchange *x = h->exchange;
@@ -252,7 +278,7 @@ const char *cress_http1_finish(cress_http1 *h, int result, int error)
     assert(x && x->phase == PHASE_REQUEST);
     if (is_shielded) {
         h->closing = true; /* this greenlet can wait for no other request */
-        cress_timeout_start_shielded(&shield, config_write_timeout(h->config));
+        cress_timeout_start_shielded(&shield, fmin(config_write_timeout(h->config), LAST_WORDS));
     }
     const char *wrong = finish_response(x, result, error);
     environ_run_deferred(&x->env);
@@ -272,6 +298,8 @@ void cress_http1_refuse(cress_http1 *h, int status, int retry_after)
     h->closing = h->linger = true;
     if (!x)
         return;
+    if (status == 408)
+        exchange_note_refusal(x, "a head too slow");
     if (retry_after >= 0) {
         end = TEXT_PUT(end, "Retry-After: ");
         end = text_put_u64(end, (uint64_t)retry_after);
@@ -289,8 +317,17 @@ void cress_http1_refuse(cress_http1 *h, int status, int retry_after)
 
 void cress_http1_push(cress_http1 *h)
 {
-    if (h->exchange)
-        output_push(h->exchange);
+    if (!h->exchange)
+        return;
+    if (h->exchange->res.hooks)
+        hooks_push(&h->exchange->res);
+    output_push(h->exchange);
+}
+
+/* After a change of protocol, one that sends no more may still listen. */
+static bool may_half_close(const struct http_exchange *x)
+{
+    return x->http->config->allow_half_close || (x->res.switched && x->res.ignores_gone);
 }
 
 static int leave(struct http_exchange *x)
@@ -304,6 +341,8 @@ bool cress_http1_leave(cress_http1 *h)
     struct http_exchange *x = h->exchange;
 
     if (!x || x->phase != PHASE_REQUEST || x->input.busy || x->busy)
+        return false;
+    if (x->res.switched && x->res.ignores_gone)
         return false;
     leave(x);
     return true;
@@ -334,7 +373,7 @@ int cress_http1_pull(cress_http1 *h)
     if (got == 0 && x->busy)
         return 0; /* a write finds out by itself whether anybody reads it */
     x->eof = true;
-    return got == 0 && h->config->allow_half_close ? 0 : leave(x);
+    return got == 0 && may_half_close(x) ? 0 : leave(x);
 }
 
 /* ---- for logs and reports ------------------------------------------------------------------------- */
@@ -357,6 +396,11 @@ void cress_http1_get_log(const cress_http1 *h, cress_http1_log *ret_log)
     ret_log->user_agent = cress_header_get(&x->env, "User-Agent");
 }
 
+const char *cress_http1_refusal(const cress_http1 *h)
+{
+    return h->exchange ? h->exchange->refusal : NULL;
+}
+
 static char *put_bounded(char *to, const char *end, cress_str text)
 {
     while (text.len-- > 0 && to < end)
@@ -374,6 +418,7 @@ void cress_http1_describe(const cress_http1 *h, char *buf, size_t size)
     if (x && x->phase == PHASE_REQUEST) {
         to = put_bounded(to, buf + size - 1, x->env.method);
         to = put_bounded(to, buf + size - 1, CRESS_STR(" "));
+        to = put_bounded(to, buf + size - 1, x->env.script);
         to = put_bounded(to, buf + size - 1, x->env.path);
     } else {
         to = put_bounded(to, buf + size - 1, CRESS_STR("HTTP connection"));

@@ -7,8 +7,8 @@
  */
 #include "input.h"
 
+#include "chunked.h"
 #include "output.h"
-#include "parser.h"
 
 #include <errno.h>
 
@@ -75,8 +75,10 @@ static ssize_t read_waiting(struct http_exchange *x, void *buf, size_t len)
     int error = errno;
     bool is_slow = got < 0 && cress_timeout_expired(&limit);
     cress_timeout_close(&limit);
-    if (is_slow)
+    if (is_slow) {
+        exchange_note_refusal(x, "a body too slow");
         return fail_for_good(x, ETIMEDOUT);
+    }
     errno = error;
     return check_read(x, got, len);
 }
@@ -146,10 +148,10 @@ static int next_chunk(struct http_exchange *x)
     while (!input->ended && !input->span_len) {
         if (x->pos == x->fill && fill_buffer(x) < 0)
             return -1;
-        if (parser_chunks(x) < 0)
+        if (chunked_decode(x) < 0)
             return fail_for_good(x, errno);
     }
-    if (input->span_len > config_body(x->http->config) - input->taken)
+    if (input->span_len > exchange_body_limit(x) - input->taken)
         return fail_for_good(x, EMSGSIZE);
     return 0;
 }
@@ -349,7 +351,7 @@ bool input_blocks_next(const struct http_exchange *x)
     return input->kind == BODY_COUNTED && input->left > INPUT_MAX_DRAIN;
 }
 
-static bool drop_rest(struct http_exchange *x)
+int input_skip(struct http_exchange *x)
 {
     const char *data;
     ssize_t there;
@@ -357,10 +359,10 @@ static bool drop_rest(struct http_exchange *x)
     for (size_t dropped = 0; dropped <= INPUT_MAX_DRAIN; dropped += (size_t)there) {
         there = peek(x, &data);
         if (there <= 0)
-            return there == 0;
+            return (int)there;
         consume(x, (size_t)there);
     }
-    return false;
+    return too_much();
 }
 
 bool input_drain(struct http_exchange *x)
@@ -372,7 +374,22 @@ bool input_drain(struct http_exchange *x)
     if (input_blocks_next(x) || x->http->gone)
         return false;
     cress_timeout_start(&limit, config_body_timeout(x->http->config));
-    bool drained = drop_rest(x);
+    bool drained = input_skip(x) == 0;
     cress_timeout_close(&limit);
     return drained;
+}
+
+int cress_input_limit(cress_environ *env, uint64_t bytes)
+{
+    struct http_exchange *x = exchange_of_env(env);
+    struct http_input *input = &x->input;
+    uint64_t known = input->taken + (input->kind == BODY_COUNTED ? input->left : input->span_len);
+
+    if (known > bytes) {
+        errno = EMSGSIZE;
+        return -1;
+    }
+    if (bytes < exchange_body_limit(x))
+        input->bound = bytes + 1;
+    return 0;
 }

@@ -8,6 +8,9 @@ enum { INPUT_MAX_DRAIN = 64 << 10 };
 
 /* Is so much of the body unread that no further request will be read behind it? */
 bool input_blocks_next(const struct http_exchange *x);
+/* [waits] The same, whatever the client was told, before a change of protocol. -1: EMSGSIZE (it is
+ * too much), or as cress_input_read. */
+int input_skip(struct http_exchange *x);
 /* [waits] Reads and drops the rest; false: it is too much or does not come. */
 bool input_drain(struct http_exchange *x);
 

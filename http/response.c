@@ -10,7 +10,9 @@
  */
 #include "response.h"
 
+#include "chunked.h"
 #include "date.h"
+#include "hook.h"
 #include "input.h"
 #include "output.h"
 #include "status.h"
@@ -68,7 +70,7 @@ static bool is_servers_own(cress_str name)
            cress_str_equal_nocase(name, "Keep-Alive");
 }
 
-static int reserve_fields(cress_response *res, size_t more)
+int response_reserve_fields(cress_response *res, size_t more)
 {
     struct http_exchange *x = exchange_of_response(res);
     size_t wanted = res->fields_len + more, capacity = wanted < 512 ? wanted : wanted * 2;
@@ -106,7 +108,7 @@ static int set_length(cress_response *res, cress_str value)
     return 0;
 }
 
-static int add_field(cress_response *res, const char *name_text, const char *value_text)
+int response_add_field(cress_response *res, const char *name_text, const char *value_text)
 {
     if (!value_text)
         return misuse(EINVAL);
@@ -118,10 +120,11 @@ static int add_field(cress_response *res, const char *name_text, const char *val
         return misuse(EINVAL);
     if (cress_str_equal_nocase(name, "Content-Length"))
         return set_length(res, value);
-    if (reserve_fields(res, name.len + value.len + sizeof ": \r\n") < 0)
+    if (response_reserve_fields(res, name.len + value.len + sizeof ": \r\n") < 0)
         return -1;
     res->has_date |= cress_str_equal_nocase(name, "Date");
     res->has_server |= cress_str_equal_nocase(name, "Server");
+    res->has_upgrade |= cress_str_equal_nocase(name, "Upgrade");
     const char *end = put_field(res->fields + res->fields_len, name, value);
     res->fields_len = (uint32_t)(end - res->fields);
     return 0;
@@ -140,7 +143,8 @@ static void restart(cress_response *res, int status)
 {
     res->status = (uint16_t)status;
     res->fields_len = 0;
-    res->has_length = res->has_date = res->has_server = false;
+    res->trailers_len = 0;
+    res->has_length = res->has_date = res->has_server = res->has_upgrade = false;
 }
 
 int cress_start_response(cress_response *res, int status, const cress_header headers[])
@@ -149,7 +153,7 @@ int cress_start_response(cress_response *res, int status, const cress_header hea
         return -1;
     restart(res, status);
     for (const cress_header *header = headers; header && header->name; header++)
-        if (add_field(res, header->name, header->value) < 0) {
+        if (response_add_field(res, header->name, header->value) < 0) {
             int error = errno;
             restart(res, 0);
             return misuse(error);
@@ -163,7 +167,43 @@ int cress_response_add_header(cress_response *res, const char *name, const char 
         return misuse(EINVAL);
     if (check_startable(res, res->status) < 0)
         return -1;
-    return add_field(res, name, value);
+    return response_add_field(res, name, value);
+}
+
+/* ---- behind the body ----------------------------------------------------------------------- */
+
+static int reserve_trailers(cress_response *res, size_t more)
+{
+    size_t wanted = res->trailers_len + more;
+
+    if (wanted > MAX_FIELDS)
+        return misuse(E2BIG);
+    if (wanted <= res->trailers_capacity)
+        return 0;
+    char *trailers = arena_alloc_text(&exchange_of_response(res)->arena, wanted * 2);
+    if (!trailers)
+        return -1;
+    memcpy(trailers, res->trailers ? res->trailers : "", res->trailers_len);
+    res->trailers = trailers;
+    res->trailers_capacity = (uint32_t)(wanted * 2);
+    return 0;
+}
+
+int cress_response_add_trailer(cress_response *res, const char *name_text, const char *value_text)
+{
+    if (res->status == 0 || res->complete || !value_text)
+        return misuse(EINVAL);
+
+    cress_str name = str(name_text), value = str(value_text);
+
+    if (!text_all(name.data, name.len, TEXT_TOKEN) || !text_is_value(value.data, value.len) ||
+        chunked_is_no_trailer(name))
+        return misuse(EINVAL);
+    if (reserve_trailers(res, name.len + value.len + sizeof ": \r\n") < 0)
+        return -1;
+    const char *end = put_field(res->trailers + res->trailers_len, name, value);
+    res->trailers_len = (uint32_t)(end - res->trailers);
+    return 0;
 }
 
 /* ---- the head ------------------------------------------------------------------------------ */
@@ -196,9 +236,20 @@ static char *put_date(char *to)
     return TEXT_PUT(to, "\r\n");
 }
 
+/* RFC 9110 7.8: who names a protocol, as in a 426, says so in Connection as well. */
+static char *put_upgrade_option(char *to, struct http_exchange *x)
+{
+    if (!response_closes(x))
+        return TEXT_PUT(to, "Connection: Upgrade\r\n");
+    x->http->closing = true;
+    return TEXT_PUT(to, "Connection: close, Upgrade\r\n");
+}
+
 /* Says whether the connection goes on, where the version does not say so itself. */
 static char *put_connection(char *to, struct http_exchange *x)
 {
+    if (x->res.has_upgrade && x->env.minor == 1)
+        return put_upgrade_option(to, x);
     if (!response_closes(x))
         return x->env.minor == 0 ? TEXT_PUT(to, "Connection: keep-alive\r\n") : to;
     x->http->closing = true;
@@ -229,11 +280,22 @@ static size_t head_size(const struct http_exchange *x, const cress_response *res
     return HEAD_ROOM + res->fields_len + (software ? strnlen(software, MAX_SOFTWARE) : 0);
 }
 
+/* An empty body that has something behind it. */
+static bool has_only_trailers(const struct http_exchange *x, bool is_whole)
+{
+    const cress_response *res = &x->res;
+
+    return res->trailers_len && is_whole && !res->has_length && !is_head_request(x) &&
+           x->env.minor == 1;
+}
+
 static void decide_framing(struct http_exchange *x, cress_response *res, bool is_whole)
 {
     if (status_is_bodiless(res->status))
         res->framing = FRAMING_NONE;
-    else if (res->has_length || is_whole)
+    else if (has_only_trailers(x, is_whole))
+        res->framing = FRAMING_CHUNKED;
+    else if (res->has_length || (is_whole && !(res->hooks && hooks_hide_length(res))))
         res->framing = FRAMING_LENGTH;
     else if (is_head_request(x))
         res->framing = FRAMING_NONE;
@@ -322,15 +384,15 @@ static int put_body(cress_response *res, const void *data, size_t len)
     return result;
 }
 
-static int too_long(cress_response *res)
+int response_too_long(cress_response *res)
 {
     res->cut = true;
     res->wrong = "wrote more than its Content-Length";
     return misuse(EMSGSIZE);
 }
 
-/* May len more bytes be written? */
-static int check_writable(cress_response *res, size_t len)
+/* May len more bytes be written, apart from the Content-Length? */
+int response_check_open(cress_response *res, size_t len)
 {
     const struct http_exchange *x = exchange_of_response(res);
 
@@ -346,13 +408,20 @@ static int check_writable(cress_response *res, size_t len)
         res->wrong = "wrote a body where the status allows none";
         return misuse(EINVAL);
     }
+    return 0;
+}
+
+static int check_writable(cress_response *res, size_t len)
+{
+    if (response_check_open(res, len) < 0)
+        return -1;
     if (res->has_length && len > res->length - res->sent)
-        return too_long(res);
+        return response_too_long(res);
     return 0;
 }
 
 /* A body that is dropped: the answer to HEAD, and 304. */
-static bool drops_body(const cress_response *res)
+bool response_drops_body(const cress_response *res)
 {
     return is_head_request(exchange_of_response(res)) || status_is_bodiless(res->status);
 }
@@ -363,7 +432,7 @@ static int begin_body(cress_response *res, size_t len)
 {
     if (check_writable(res, len) < 0)
         return -1;
-    if (drops_body(res)) {
+    if (response_drops_body(res)) {
         res->begun = true;
         res->sent += len;
         cress_take_turns(); /* dropping never waits, and there may be no end of it */
@@ -386,7 +455,7 @@ static int note_result(cress_response *res, int result)
     return result;
 }
 
-static int write_body(cress_response *res, const void *data, size_t len)
+int response_write_body(cress_response *res, const void *data, size_t len)
 {
     int sends = begin_body(res, len);
 
@@ -399,7 +468,9 @@ static int write_body(cress_response *res, const void *data, size_t len)
 
 int cress_response_write(cress_response *res, const void *data, size_t len)
 {
-    return note_result(res, len > 0 ? write_body(res, data, len) : check_writable(res, 0));
+    if (res->hooks)
+        return note_result(res, hooks_write(res, data, len));
+    return note_result(res, len > 0 ? response_write_body(res, data, len) : check_writable(res, 0));
 }
 
 int cress_response_printf(cress_response *res, const char *format, ...)
@@ -426,7 +497,7 @@ int cress_response_printf(cress_response *res, const char *format, ...)
     return result;
 }
 
-static int flush(cress_response *res)
+int response_flush_body(cress_response *res)
 {
     if (check_writable(res, 0) < 0)
         return -1;
@@ -437,13 +508,13 @@ static int flush(cress_response *res)
 
 int cress_response_flush(cress_response *res)
 {
-    return note_result(res, flush(res));
+    return note_result(res, res->hooks ? hooks_flush(res) : response_flush_body(res));
 }
 
 /* ---- files --------------------------------------------------------------------------------- */
 
 /* EIO early, while nothing is said, if the file is known to be shorter. */
-static int check_file(int fd, off_t offset, size_t len)
+int response_check_file(int fd, off_t offset, size_t len)
 {
     struct stat about;
 
@@ -490,9 +561,9 @@ static int put_file(cress_response *res, int fd, off_t offset, size_t len)
     return is_chunk ? put_small(x, "\r\n", 2, false) : 0;
 }
 
-static int send_file(cress_response *res, int fd, off_t offset, size_t len)
+int response_send_body(cress_response *res, int fd, off_t offset, size_t len)
 {
-    if (check_writable(res, 0) < 0 || check_file(fd, offset, len) < 0)
+    if (check_writable(res, len) < 0 || response_check_file(fd, offset, len) < 0)
         return -1;
     if (!res->committed && !res->begun && !res->has_length && !status_is_bodiless(res->status)) {
         res->length = len;
@@ -508,7 +579,8 @@ static int send_file(cress_response *res, int fd, off_t offset, size_t len)
 
 int cress_response_send_file(cress_response *res, int fd, off_t offset, size_t len)
 {
-    return note_result(res, send_file(res, fd, offset, len));
+    return note_result(res, res->hooks ? hooks_send_file(res, fd, offset, len)
+                                       : response_send_body(res, fd, offset, len));
 }
 
 /* ---- the whole at once ---------------------------------------------------------------------- */
@@ -528,7 +600,7 @@ static char *put_respond_head(char *to, struct http_exchange *x, cress_str type,
 static int put_response(struct http_exchange *x, cress_str type, const void *body, size_t len)
 {
     cress_response *res = &x->res;
-    bool drops = drops_body(res);
+    bool drops = response_drops_body(res);
     size_t copied = !drops && len < COPY_BELOW ? len : 0;
     char *to = output_begin(x, head_size(x, res) + type.len + copied);
 
@@ -561,6 +633,8 @@ static int respond(cress_response *res, int status, cress_str type, const void *
     if (check_writable(res, len) < 0)
         return -1;
     res->has_length = true;
+    if (res->hooks)
+        return hooks_respond(res, type, body, len);
     res->framing = status_is_bodiless(status) ? FRAMING_NONE : FRAMING_LENGTH;
     if (input_blocks_next(x))
         x->http->closing = true;
@@ -570,6 +644,91 @@ static int respond(cress_response *res, int status, cress_str type, const void *
 int cress_respond(cress_response *res, int status, const char *type, const void *body, size_t len)
 {
     return note_result(res, respond(res, status, type ? str(type) : CRESS_STR(""), body, len));
+}
+
+/* ---- before the response: 1xx ---------------------------------------------------------------- */
+
+/* The size of fields that are formatted right away; -1: E2BIG, EINVAL. */
+static ssize_t measure_fields(const cress_header headers[])
+{
+    size_t size = 0;
+
+    for (const cress_header *header = headers; header && header->name; header++) {
+        cress_str name = str(header->name), value = str(header->value ? header->value : "\n");
+        if (!text_all(name.data, name.len, TEXT_TOKEN) || !text_is_value(value.data, value.len) ||
+            is_servers_own(name) || cress_str_equal_nocase(name, "Content-Length") ||
+            cress_str_equal_nocase(name, "Upgrade"))
+            return misuse(EINVAL);
+        size += name.len + value.len + sizeof ": \r\n";
+        if (size > MAX_FIELDS)
+            return misuse(E2BIG);
+    }
+    return (ssize_t)size;
+}
+
+static char *put_interim(char *to, int status)
+{
+    cress_str line = status_line(status);
+
+    return text_put(to, line.data, line.len);
+}
+
+static char *put_fields(char *to, const cress_header headers[])
+{
+    for (const cress_header *header = headers; header && header->name; header++)
+        to = put_field(to, str(header->name), str(header->value));
+    return to;
+}
+
+/* Can something be said before the response? */
+static int check_unanswered(const cress_response *res)
+{
+    const struct http_exchange *x = exchange_of_response(res);
+
+    if (cress_check() < 0)
+        return -1;
+    if (res->begun || res->committed || res->complete)
+        return misuse(EALREADY);
+    if (x->busy)
+        return misuse(EBUSY);
+    return x->broken || x->http->gone ? misuse(EPIPE) : 0;
+}
+
+int cress_response_early_hints(cress_response *res, const cress_header headers[])
+{
+    struct http_exchange *x = exchange_of_response(res);
+    ssize_t size = check_unanswered(res) < 0 ? -1 : measure_fields(headers);
+
+    if (size < 0 || x->env.minor == 0)
+        return size < 0 ? -1 : 0;
+    char *to = output_begin(x, HEAD_ROOM + (size_t)size);
+    if (!to)
+        return -1;
+    to = put_fields(put_interim(to, 103), headers);
+    output_end(x, TEXT_PUT(to, "\r\n"));
+    return output_flush(x);
+}
+
+int response_switch(cress_response *res, const char *protocol, const cress_header headers[])
+{
+    struct http_exchange *x = exchange_of_response(res);
+    ssize_t size = check_unanswered(res) < 0 ? -1 : measure_fields(headers);
+
+    if (size < 0)
+        return -1;
+    if (strlen(protocol) > HEAD_ROOM / 2)
+        return misuse(E2BIG);
+    char *to = output_begin(x, HEAD_ROOM + (size_t)size);
+    if (!to)
+        return -1;
+    restart(res, 101);
+    to = TEXT_PUT(put_interim(to, 101), "Connection: Upgrade\r\n");
+    to = put_fields(put_field(to, CRESS_STR("Upgrade"), str(protocol)), headers);
+    output_end(x, TEXT_PUT(to, "\r\n"));
+    res->framing = FRAMING_NONE;
+    res->begun = res->committed = res->complete = res->switched = true;
+    x->http->closing = true;
+    return output_flush(x);
 }
 
 /* ---- the end -------------------------------------------------------------------------------- */
@@ -603,14 +762,27 @@ static bool is_short(const struct http_exchange *x)
     return res->framing == FRAMING_LENGTH && !is_head_request(x) && res->sent < res->length;
 }
 
-static int complete_framing(struct http_exchange *x)
+static int end_chunks(struct http_exchange *x)
+{
+    const cress_response *res = &x->res;
+    char *to = output_begin(x, res->trailers_len + CHUNK_ROOM);
+
+    if (!to)
+        return -1;
+    to = TEXT_PUT(to, "0\r\n");
+    to = text_put(to, res->trailers ? res->trailers : "", res->trailers_len);
+    output_end(x, TEXT_PUT(to, "\r\n"));
+    return 0;
+}
+
+static inline int complete_framing(struct http_exchange *x)
 {
     cress_response *res = &x->res;
 
     if (res->cut || (!res->committed && commit(res, true) < 0))
         return -1;
     if (res->framing == FRAMING_CHUNKED)
-        return put_small(x, "0\r\n\r\n", 5, false);
+        return end_chunks(x);
     if (!is_short(x))
         return 0;
     res->wrong = "wrote less than its Content-Length";
@@ -632,6 +804,10 @@ const char *response_complete(cress_response *res)
 
     if (res->status == 0)
         return answer_for_silent(res);
+    if (res->hooks && hooks_end(res) < 0 && !res->cut) {
+        response_error(res, 500, CRESS_STR(""));
+        return res->wrong ? res->wrong : "failed in a response hook";
+    }
     if (complete_framing(x) < 0)
         cut(x);
     res->complete = true;
@@ -665,6 +841,21 @@ static void put_error_page(struct http_exchange *x, cress_str extra)
     res->body_bytes = has_body ? len : 0;
 }
 
+/* The same through hooks, or with a page of the app's. False: it did not succeed. */
+static bool put_hooked_error(struct http_exchange *x, int status)
+{
+    cress_response *res = &x->res;
+
+    res->begun = res->complete = false;
+    res->lost = 0;
+    res->sent = res->body_bytes = 0;
+    if (res->hooks)
+        hooks_restart(res);
+    restart(res, status);
+    return pages_respond(res, status) == 0 && res->lost == 0 &&
+           (!res->hooks || hooks_end(res) == 0) && complete_framing(x) == 0;
+}
+
 bool response_error(cress_response *res, int status, cress_str extra)
 {
     struct http_exchange *x = exchange_of_response(res);
@@ -673,6 +864,17 @@ bool response_error(cress_response *res, int status, cress_str extra)
     if (!retract(x)) {
         cut(x);
         return false;
+    }
+    if (res->hooks || x->env.pages) {
+        bool is_put = put_hooked_error(x, status);
+        res->complete = true;
+        if (is_put)
+            return true;
+        if (!retract(x)) {
+            cut(x);
+            return false;
+        }
+        res->hooks = NULL;
     }
     restart(res, status);
     res->committed = true;

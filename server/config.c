@@ -10,6 +10,7 @@
 #include "bind.h"
 #include "https.h"
 #include "log.h"
+#include "mounts.h"
 #include "option.h"
 
 #include <stdio.h>
@@ -183,7 +184,7 @@ int config_parse(int argc, char *argv[], bool with_module, cress_config *config,
         if (result != 0)
             return result;
     }
-    if (with_module && !ret_command->module) {
+    if (with_module && !ret_command->module && !config->static_files) {
         log_complain("no module given, as in: %s hello.so (see --help)", log_program());
         return -1;
     }
@@ -221,7 +222,7 @@ int config_check(const cress_config *config)
     for (size_t i = 0; i < option_count; i++)
         if (option_is_setting(&option_table[i]) && option_check(&option_table[i], config) < 0)
             return -1;
-    if (!config->app == !config->factory) {
+    if (config->app ? config->factory != NULL : !config->factory && !config->static_files) {
         log_complain(config->app ? "an application and a factory: there can be one"
                                  : "no application");
         return -1;
@@ -288,6 +289,8 @@ static int check_all(const cress_config *config)
     free(addresses);
     status = https_load(config, &tls);
     cress_tls_context_release(tls);
+    if (status == CRESS_EXIT_OK)
+        status = mounts_check(config->static_files);
     return status != CRESS_EXIT_OK ? status : config_check_descriptors(config, count);
 }
 

@@ -177,19 +177,27 @@ static int call_application(struct connection *conn)
                             application->self);
 }
 
-static void write_logs(struct connection *conn, const char *misuse)
+static void write_lines(struct connection *conn, const char *misuse)
 {
     struct worker *worker = conn->worker;
     cress_http1_log entry;
 
-    if (!misuse && !worker->access_log)
-        return;
     cress_http1_get_log(&conn->http, &entry);
+    if (conn->http.refused)
+        cress_log(CRESS_LOG_INFO, "a request from %s was refused: %s (%d)",
+                  conn->peer.remote_addr.len ? conn->peer.remote_addr.data : "a unix socket",
+                  cress_http1_refusal(&conn->http), entry.status);
     if (misuse)
         cress_log(CRESS_LOG_ERROR, "%s: %s (%s %s)", worker->config->app_name, misuse,
                   entry.method.data, entry.target.data);
     if (worker->access_log)
         access_log_write(worker->access_log, conn->peer.remote_addr, &entry);
+}
+
+static void write_logs(struct connection *conn, const char *misuse)
+{
+    if (misuse || conn->http.refused || conn->worker->access_log)
+        write_lines(conn, misuse);
 }
 
 /* [waits] The application's turn, under the request's limit. */

@@ -10,6 +10,7 @@ int main(int argc, char *argv[])
 
     if (result != 0)
         return result < 0 ? CRESS_EXIT_USAGE : CRESS_EXIT_OK;
-    result = module_load(command.module, &config);
+    if (command.module)
+        result = module_load(command.module, &config);
     return result == CRESS_EXIT_OK ? config_run(&config, &command) : result;
 }

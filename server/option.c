@@ -78,7 +78,7 @@ const struct option option_table[] = {
             "an idle connection is kept; 0: one request a connection"),
     SECONDS("graceful-timeout", graceful_timeout, 30, -1,
             "for requests in flight after SIGTERM; 0: they are stopped at once"),
-    SIZE("limit-request-line", limit_request_line, "BYTES", 4094, 16, MIB, 0,
+    SIZE("limit-request-line", limit_request_line, "BYTES", 8190, 16, MIB, 0,
          "a request line's length, beyond it 414"),
     SIZE("limit-request-fields", limit_request_fields, "COUNT", 100, 1, 32768, 0,
          "header fields in a request, beyond it 431"),
@@ -100,6 +100,8 @@ const struct option option_table[] = {
          "the ciphers of TLS 1.2, as OpenSSL names them"),
     FLAG("allow-half-close", allow_half_close,
          "a client that has shut down its sending side still gets its answer"),
+    TEXT(OPTION_LIST, "static", static_files, "PREFIX=DIR", NULL,
+         "serve the files of a folder below a path; may be repeated"),
     TEXT(OPTION_TEXT, "access-logfile", access_logfile, "FILE", NULL,
          "log each request there; -: standard output"),
     TEXT(OPTION_CHOICE, "access-logformat", access_logformat, "FORMAT", "combined",
@@ -344,7 +346,8 @@ static int check_choice(const struct option *o, const char *text)
 
 static int append_text(const struct option *o, cress_config *config, const char *text)
 {
-    static char *kept; /* until exit; there is one list */
+    static char *kept[sizeof option_table / sizeof option_table[0]]; /* until exit */
+    char **mine = &kept[o - option_table];
     const char *before = option_text(o, config);
     char *joined;
 
@@ -357,8 +360,8 @@ static int append_text(const struct option *o, cress_config *config, const char 
         return -1;
     }
     option_set_text(o, config, joined);
-    free(kept);
-    kept = joined;
+    free(*mine);
+    *mine = joined;
     return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "worker.h"
 
 #include "log.h"
+#include "mounts.h"
 
 #include <cress/hub.h>
 #include <cress/io.h>
@@ -324,6 +325,8 @@ static int start_all(struct worker *worker, const struct start *start)
         status = start_lists(worker);
     if (status == CRESS_EXIT_OK)
         status = make_application(worker);
+    if (status == CRESS_EXIT_OK && worker->factory_error == 0)
+        status = mounts_open(worker->config->static_files, &worker->application);
     if (status == CRESS_EXIT_OK)
         return start_listeners(worker, start);
     close_from(start, 0);

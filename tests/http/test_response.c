@@ -27,6 +27,144 @@ static void check_output(const char *request, cress_app *app, const char *expect
     wire_finish(&w);
 }
 
+/* ---- before and behind the response -------------------------------------------------------- */
+
+static int hint_wrongly(cress_environ *env, cress_response *res, void *self)
+{
+    static char large[12000];
+
+    (void)env, (void)self;
+    memset(large, 'x', sizeof large - 1);
+    assert_errno(EINVAL, cress_response_early_hints(res, CRESS_HEADERS({ "Li nk", "x" })));
+    assert_errno(EINVAL, cress_response_early_hints(res, CRESS_HEADERS({ "Link", "a\r\nb" })));
+    assert_errno(EINVAL, cress_response_early_hints(res, CRESS_HEADERS({ "Link", NULL })));
+    assert_errno(EINVAL, cress_response_early_hints(res, CRESS_HEADERS({ "Content-Length", "1" })));
+    assert_errno(EINVAL, cress_response_early_hints(res, CRESS_HEADERS({ "Connection", "close" })));
+    assert_errno(E2BIG, cress_response_early_hints(res, CRESS_HEADERS({ "Link", large })));
+    assert_ok(cress_start_response(res, 200, NULL));
+    assert_ok(cress_response_early_hints(res, NULL)); /* nothing is out yet */
+    assert_ok(cress_response_write(res, "x", 1));
+    assert_errno(EALREADY, cress_response_early_hints(res, NULL));
+    return 0;
+}
+
+static void test_wrong_early_hints(void)
+{
+    check_output(GET, hint_wrongly,
+                 "HTTP/1.1 103 Early Hints\r\n\r\n" DATED(
+                     "200 OK") "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n");
+}
+
+static int hint_and_fail(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    assert_ok(cress_response_early_hints(res, CRESS_HEADERS({ "Link", "</a>" })));
+    assert_ok(cress_sleep(1));
+    errno = EIO;
+    return -1;
+}
+
+static void test_early_hints_go_out_at_once(void)
+{
+    struct wire w;
+
+    wire_init(&w, hint_and_fail, NULL);
+    wire_start(&w);
+    wire_send(&w, GET);
+    assert_string_equal(w.stream.out, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+    memory_stream_clear(&w.stream);
+    cress_sleep(2);
+    char *output = wire_output(&w);
+    assert_string_equal(
+        output,
+        DATED("500 Internal Server Error") "Content-Type: text/plain\r\nContent-Length: 26\r\n\r\n"
+                                           "500 Internal Server Error\n");
+    free(output);
+    wire_finish(&w);
+}
+
+static int hint_to_nobody(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    cress_response_ignore_gone(res);
+    assert_ok(cress_sleep(1));
+    assert_errno(EPIPE, cress_response_early_hints(res, NULL));
+    return -1;
+}
+
+static void test_early_hints_to_nobody(void)
+{
+    struct wire w;
+
+    wire_init(&w, hint_to_nobody, NULL);
+    wire_start(&w);
+    wire_send(&w, GET);
+    memory_stream_end(&w.stream);
+    assert_int_equal(wire_pull(&w), -1);
+    cress_sleep(2);
+    assert_true(w.is_closed);
+    wire_finish(&w);
+}
+
+static int add_trailers(cress_environ *env, cress_response *res, void *self)
+{
+    static char large[8000];
+
+    (void)env, (void)self;
+    memset(large, 'x', sizeof large - 1);
+    assert_errno(EINVAL, cress_response_add_trailer(res, "X", "y"));
+    assert_ok(cress_start_response(res, 200, NULL));
+    assert_ok(cress_response_add_trailer(res, "Dropped", "by the next start"));
+    assert_ok(cress_start_response(res, 200, NULL));
+    assert_ok(cress_response_add_trailer(res, "A", "1"));
+    assert_ok(cress_response_write(res, "x", 1));
+    assert_errno(EINVAL, cress_response_add_trailer(res, "X Y", "y"));
+    assert_errno(EINVAL, cress_response_add_trailer(res, "X", "y\n"));
+    assert_errno(EINVAL, cress_response_add_trailer(res, "X", NULL));
+    assert_errno(EINVAL, cress_response_add_trailer(res, "Content-Length", "1"));
+    assert_errno(EINVAL, cress_response_add_trailer(res, "Set-Cookie", "a=b"));
+    assert_ok(cress_response_add_trailer(res, "B", ""));
+    if (self) {
+        assert_ok(cress_response_add_trailer(res, "C", large));
+        assert_errno(E2BIG, cress_response_add_trailer(res, "D", large));
+    }
+    return 0;
+}
+
+static void test_trailers(void)
+{
+    check_output(GET, add_trailers,
+                 DATED("200 OK") "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
+                                 "A: 1\r\nB: \r\n\r\n");
+}
+
+static void test_large_trailers(void)
+{
+    struct wire w;
+
+    wire_init(&w, add_trailers, "");
+    wire_start(&w);
+    wire_send(&w, GET);
+    assert_null(w.wrong);
+    assert_string_equal(w.stream.out + w.stream.out_len - 5, "x\r\n\r\n");
+    wire_finish(&w);
+}
+
+static int trail_nothing(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    assert_ok(cress_start_response(res, 200, NULL));
+    return cress_response_add_trailer(res, "A", "1");
+}
+
+/* Without content there may be trailer fields nevertheless. */
+static void test_nothing_but_trailers(void)
+{
+    check_output(GET, trail_nothing,
+                 DATED("200 OK") "Transfer-Encoding: chunked\r\n\r\n0\r\nA: 1\r\n\r\n");
+    check_output(HEAD, trail_nothing, DATED("200 OK") "Content-Length: 0\r\n\r\n");
+}
+
 /* ---- heads -------------------------------------------------------------------------------- */
 
 static int head_with_all(cress_environ *env, cress_response *res, void *self)
@@ -441,6 +579,25 @@ static int write_to_304(cress_environ *env, cress_response *res, void *self)
     assert_ok(cress_start_response(res, 304,
                                    CRESS_HEADERS({ "ETag", "\"1\"" }, { "Content-Length", "1" })));
     return cress_response_write(res, "x", 1);
+}
+
+static int send_file_with_205(cress_environ *env, cress_response *res, void *self)
+{
+    char path[] = "/tmp/cress-205-XXXXXX";
+    int fd = mkstemp(path);
+
+    (void)env, (void)self;
+    unlink(path);
+    assert_int_equal(write(fd, "abc", 3), 3);
+    assert_ok(cress_start_response(res, 205, NULL));
+    assert_errno(EINVAL, cress_response_send_file(res, fd, 0, 3));
+    close(fd);
+    return 0;
+}
+
+static void test_a_file_with_205(void)
+{
+    check_output(GET, send_file_with_205, DATED("205 Reset Content") "Content-Length: 0\r\n\r\n");
 }
 
 static void test_bodies_where_none_may_be(void)
@@ -872,6 +1029,12 @@ static void test_one_greenlet_at_a_time(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        HUB_TEST(test_wrong_early_hints),
+        HUB_TEST(test_early_hints_go_out_at_once),
+        HUB_TEST(test_early_hints_to_nobody),
+        HUB_TEST(test_trailers),
+        HUB_TEST(test_large_trailers),
+        HUB_TEST(test_nothing_but_trailers),
         HUB_TEST(test_fields_are_copied),
         HUB_TEST(test_the_last_start_counts),
         HUB_TEST(test_the_apps_own_date_and_server),
@@ -887,6 +1050,7 @@ int main(void)
         HUB_TEST(test_a_large_body_at_once),
         HUB_TEST(test_wrong_lengths_cut_the_connection),
         HUB_TEST(test_bodies_where_none_may_be),
+        HUB_TEST(test_a_file_with_205),
         HUB_TEST(test_failing_after_the_beginning),
         HUB_TEST(test_ignoring_a_failed_write),
         HUB_TEST(test_no_response),

@@ -89,7 +89,7 @@ static void zeroed_is_the_default(void **state)
     assert_true(c.write_timeout == 30);
     assert_true(c.keep_alive == 2);
     assert_true(c.graceful_timeout == 30);
-    assert_int_equal(c.limit_request_line, 4094);
+    assert_int_equal(c.limit_request_line, 8190);
     assert_int_equal(c.limit_request_fields, 100);
     assert_int_equal(c.limit_request_field_size, 8190);
     assert_int_equal(c.limit_request_head, 65536);

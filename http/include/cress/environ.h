@@ -30,6 +30,12 @@ CRESS_API cress_str cress_environ_get(const cress_environ *env, const char *key)
 CRESS_API int cress_environ_each(const cress_environ *env,
                                  int (*fn)(void *arg, cress_str key, cress_str value), void *arg);
 
+/* Sets a variable for those that are called after: a middleware's REMOTE_USER, or a name of your
+ * own ("myapp.session"). Instead of one that the request has; absent (data == NULL): as if the
+ * request did not have it. Seen by cress_environ_get and _each only. Copies key and
+ * value. -1: ENOMEM. PEP 3333: the environ may be modified. */
+CRESS_API int cress_environ_set(cress_environ *env, const char *key, cress_str value);
+
 CRESS_API cress_str cress_method(const cress_environ *env);
 /* Percent-decoded path, without the query: PATH_INFO. An encoded zero byte or a
  * malformed escape in a path is answered by 400 before the app is called. */
@@ -39,9 +45,10 @@ CRESS_API cress_str cress_query_string(const cress_environ *env);
 /* The request target as sent: REQUEST_URI. */
 CRESS_API cress_str cress_target(const cress_environ *env);
 
-/* A header field's value by name, in any case; repeated ones joined as above. */
+/* A header field's value by name, in any case; repeated ones joined as above. Host is
+ * the authority of the target where that has one (RFC 9112 3.2.2). */
 CRESS_API cress_str cress_header_get(const cress_environ *env, const char *name);
-/* The fields as sent, in order. False past the last. */
+/* The fields as sent, in order (but for Host: as above). False past the last. */
 CRESS_API bool cress_header_at(const cress_environ *env, size_t index, cress_str *ret_name,
                                cress_str *ret_value);
 
@@ -87,5 +94,15 @@ CRESS_API ssize_t cress_input_readline(cress_environ *env, char *buf, size_t len
 /* [waits] All that is left, in the request's memory; EMSGSIZE beyond limit bytes, ENOMEM,
  * and errors as above. */
 CRESS_API int cress_input_read_all(cress_environ *env, size_t limit, cress_str *ret_body);
+/* A bound for this request's body, below the server's: reads beyond it fail with EMSGSIZE. -1:
+ * EMSGSIZE, it is known to be larger. */
+CRESS_API int cress_input_limit(cress_environ *env, uint64_t bytes);
+
+/* A trailer field's value, once the body was read to its end; absent before. Repeated ones are
+ * joined as header fields are. Fields that say how to read the message, where it goes or who
+ * sent it (Content-Length, Host, Authorization ...) are dropped. RFC 9110 6.5. */
+CRESS_API cress_str cress_trailer_get(const cress_environ *env, const char *name);
+/* Does the client want trailer fields (TE: trailers)? Others may drop them. RFC 9110 10.1.4. */
+CRESS_API bool cress_accepts_trailers(const cress_environ *env);
 
 #endif

@@ -29,7 +29,7 @@
 
 /* What a connection accepts. Shared by all of a server's connections; borrowed. */
 typedef struct cress_http1_config {
-    size_t limit_request_line;       /* bytes, 414 beyond; 0: 4094 */
+    size_t limit_request_line;       /* bytes, 414 beyond; 0: 8190 */
     size_t limit_request_fields;     /* 431 beyond; 0: 100 */
     size_t limit_request_field_size; /* bytes of one, name and value; 431; 0: 8190 */
     size_t limit_request_head;       /* bytes of all together; 431; 0: 64 KiB */
@@ -69,6 +69,7 @@ typedef struct cress_http1 {
     bool readable; /* the stream may have bytes: a short read clears it */
     bool closing;  /* no further request */
     bool gone;     /* the client left */
+    bool refused;  /* a request, or a body: see cress_http1_refusal */
     bool reset; /* close so that the client sees it: a body that ends with the connection was cut */
     bool linger; /* close only after the client had time to read an error's answer */
     uint64_t requests;
@@ -130,6 +131,9 @@ typedef struct cress_http1_log {
     uint64_t body_bytes; /* sent */
 } cress_http1_log;
 CRESS_API void cress_http1_get_log(const cress_http1 *h, cress_http1_log *ret_log);
+/* At the same time: what was wrong with the request, or with its body, in a few words that
+ * have nothing of the request in them ("a bare line feed"); NULL: nothing. */
+CRESS_API const char *cress_http1_refusal(const cress_http1 *h);
 
 /* Writes the current request's "GET /path" (decoded, without the query) for names and
  * reports; async-signal-safe. */

@@ -37,6 +37,16 @@ typedef int cress_app(cress_environ *env, cress_response *res, void *self);
 CRESS_API int cress_start_response(cress_response *res, int status, const cress_header headers[]);
 /* One more field for the head: the same errors. */
 CRESS_API int cress_response_add_header(cress_response *res, const char *name, const char *value);
+/* A field for behind the body: a checksum, say. It is sent if the body is in chunks, and
+ * dropped where there is no place for it: on HTTP/1.0, with a Content-Length, with
+ * cress_respond, for HEAD. A Trailer header field that announces it is the app's to add. EINVAL: as
+ * above, no start_response yet, the response is complete, or a field that has no meaning
+ * there. E2BIG: too many. RFC 9110 6.5. */
+CRESS_API int cress_response_add_trailer(cress_response *res, const char *name, const char *value);
+/* [waits] 103 Early Hints (RFC 8297): these fields, Link most of all, go out at once, and the
+ * response itself is still to come. HTTP/1.0 knows none: nothing is sent. EALREADY: the
+ * response has begun. EINVAL, E2BIG: as start_response. EPIPE: the client left. */
+CRESS_API int cress_response_early_hints(cress_response *res, const cress_header headers[]);
 /* [waits] The data is used until it returns. EPIPE: the client left; EMSGSIZE:
  * more than the Content-Length said (the connection will be cut); ETIMEDOUT: also a
  * client that reads too slowly. Without a start_response, or with 204 and 205: EINVAL.

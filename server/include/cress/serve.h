@@ -27,7 +27,7 @@ typedef int cress_factory(cress_application *ret_application);
 /* Everything zeroed is the default, named behind each. Spans are seconds; a negative
  * span or count switches the limit off where that makes sense (said there). */
 typedef struct cress_config {
-    cress_app *app;         /* this or factory */
+    cress_app *app;         /* this or factory; with static_files perhaps neither */
     void *self;             /* given to app */
     cress_factory *factory; /* called in the worker */
     const char *app_name;   /* for logs: "hello.so:application"; "application" */
@@ -48,7 +48,7 @@ typedef struct cress_config {
     cress_seconds graceful_timeout;  /* for requests in flight after SIGTERM; 30; -1: 0 */
     cress_seconds max_blocking_time; /* for a handler to run without waiting; 0.1; -1: none */
 
-    size_t limit_request_line;       /* bytes; 4094 */
+    size_t limit_request_line;       /* bytes; 8190 */
     size_t limit_request_fields;     /* 100 */
     size_t limit_request_field_size; /* bytes of one; 8190 */
     size_t limit_request_head;       /* bytes of all; 64 KiB */
@@ -58,6 +58,7 @@ typedef struct cress_config {
     const char *certfile;         /* PEM: serve HTTPS with this certificate; NULL: HTTP */
     const char *keyfile;          /* PEM: its key; NULL: it stands in certfile */
     const char *ciphers;          /* of TLS 1.2, as OpenSSL names them; NULL: OpenSSL's choice */
+    const char *static_files;     /* "PREFIX=DIR", several with commas: <cress/static.h>; NULL: none */
     bool allow_half_close;        /* an end of input while a handler waits is not its leaving */
     const char *access_logfile;   /* "-": stdout; NULL: none */
     const char *access_logformat; /* "common" or "combined"; "combined" */
