@@ -54,12 +54,12 @@ typedef struct cress_config {
     size_t limit_request_head;       /* bytes of all; 64 KiB */
     uint64_t limit_request_body;     /* bytes; 1 GiB; UINT64_MAX: none */
 
-    size_t stack_size;            /* bytes a greenlet; 64 KiB */
-    const char *certfile;         /* PEM: serve HTTPS with this certificate; NULL: HTTP */
-    const char *keyfile;          /* PEM: its key; NULL: it stands in certfile */
-    const char *ciphers;          /* of TLS 1.2, as OpenSSL names them; NULL: OpenSSL's choice */
-    const char *static_files;     /* "PREFIX=DIR", several with commas: <cress/static.h>; NULL: none */
-    bool allow_half_close;        /* an end of input while a handler waits is not its leaving */
+    size_t stack_size;        /* bytes a greenlet; 64 KiB */
+    const char *certfile;     /* PEM: serve HTTPS with this certificate; NULL: HTTP */
+    const char *keyfile;      /* PEM: its key; NULL: it stands in certfile */
+    const char *ciphers;      /* of TLS 1.2, as OpenSSL names them; NULL: OpenSSL's choice */
+    const char *static_files; /* "PREFIX=DIR", several with commas: <cress/static.h>; NULL: none */
+    bool allow_half_close;    /* an end of input while a handler waits is not its leaving */
     const char *access_logfile;   /* "-": stdout; NULL: none */
     const char *access_logformat; /* "common" or "combined"; "combined" */
     const char *error_logfile;    /* "-": stderr; "-" */
