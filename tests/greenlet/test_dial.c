@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "../../greenlet/hub.h"
+#include "descriptors.h"
 #include "dns_server.h"
 #include "fail_alloc.h"
 #include "hub_test.h"
@@ -11,7 +12,6 @@
 
 #include <ares.h>
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -126,17 +126,6 @@ static void remove_hosts(void)
     while (socket_count)
         close(sockets[--socket_count]);
     assert_int_equal(hub_current->armed, 0);
-}
-
-static size_t count_descriptors(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    size_t count = 0;
-
-    while (readdir(dir))
-        count++;
-    closedir(dir);
-    return count;
 }
 
 /* ---- names ----------------------------------------------------------------------- */

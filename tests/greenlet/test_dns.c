@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "../../greenlet/hub.h"
+#include "descriptors.h"
 #include "dns_server.h"
 #include "fail_alloc.h"
 #include "hub_test.h"
@@ -10,7 +11,6 @@
 
 #include <ares.h>
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -72,17 +72,6 @@ static int get(const char *node, const char *service, const struct addrinfo *hin
     if (code == 0)
         cress_freeaddrinfo(found);
     return code;
-}
-
-static size_t count_descriptors(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    size_t count = 0;
-
-    while (readdir(dir))
-        count++;
-    closedir(dir);
-    return count;
 }
 
 /* All that a lookup held has been given back. */

@@ -18,7 +18,6 @@
 #include <cress/subprocess.h>
 #include <cress/threadpool.h>
 
-#include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -422,17 +421,6 @@ static void test_a_watch_of_the_parents(void)
     settle();
     cress_close(fds[0]);
     cress_close(fds[1]);
-}
-
-static size_t count_descriptors(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    size_t count = 0;
-
-    while (readdir(dir))
-        count++;
-    closedir(dir);
-    return count;
 }
 
 static void test_no_descriptor_more(void)

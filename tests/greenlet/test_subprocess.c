@@ -1,6 +1,7 @@
 /* Children are shells and small programs of the system. They live in real time; a test
  * waits for what they do, never for a span. */
 #define _GNU_SOURCE
+#include "descriptors.h"
 #include "fail_alloc.h"
 #include "hub_test.h"
 
@@ -93,17 +94,6 @@ static char *output_of(const cress_subprocess_options *wanted)
         assert_string_equal(got, expected);                                \
         free(got);                                                         \
     } while (0)
-
-static size_t count_descriptors(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    size_t count = 0;
-
-    while (readdir(dir))
-        count++;
-    closedir(dir);
-    return count;
-}
 
 static void assert_no_child_left(void)
 {

@@ -3,11 +3,23 @@
 
 #include "hub_test.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 static struct rlimit before;
+
+size_t count_descriptors(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    size_t count = 0;
+
+    while (dir && readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
+}
 
 void descriptors_run_out(void)
 {
