@@ -35,7 +35,7 @@
 #include <unistd.h>
 
 enum {
-    SLICE_MOST = 31, /* switches between two looks at the clock */
+    SLICE_MOST = 63, /* switches between two looks at the clock */
     VIRTUAL_SLICE = 15,
     VIRTUAL_SLICES = 8,      /* slices between two polls under the virtual clock */
     STRAIGHT_CALLS = 64,     /* that did not have to wait, before others get a turn */
@@ -55,6 +55,7 @@ static const size_t LEAST_STACK = 16 * 1024;
 
 /* What each switch goes through; what it seldom needs is kept out of line. */
 #define INLINE inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline))
 
 _Thread_local struct hub *hub_current;
 
@@ -129,7 +130,7 @@ static unsigned next_slice(unsigned slice, cress_seconds took)
 /* A slice is used up: is it time to look at the descriptors? Not while the batch from
  * the last look is at work, if that does not take too long: the descriptors that it has not come
  * to yet would all be reported again. */
-static __attribute__((noinline)) bool poll_is_due(struct hub *hub)
+static NOINLINE bool poll_is_due(struct hub *hub)
 {
     if (hub->simulation)
         return simulation_step(hub); /* it wants to see each: the budget stays 0 */
@@ -237,7 +238,7 @@ void hub_end_starved(cress_greenlet *g)
 }
 
 /* Gives g a stack to begin on. */
-static __attribute__((noinline)) bool give_stack(struct hub *hub, cress_greenlet *g)
+static NOINLINE bool give_stack(struct hub *hub, cress_greenlet *g)
 {
     g->stack = stack_take(&hub->stacks);
     if (g->stack) {
@@ -286,8 +287,10 @@ static void check_float_control(const struct hub *hub, const cress_greenlet *sel
 #endif
 }
 
-/* The running greenlet gives up the processor, until somebody has appended it. */
-static __attribute__((noinline)) void switch_away(struct hub *hub, cress_greenlet *self)
+/* The running greenlet gives up the processor, until somebody has appended it. Whoever
+ * calls this is not inlined further: what the compiler keeps in registers that context_jump does
+ * not know of (x87, AVX-512's masks) ends at a function's call. */
+static INLINE void switch_away(struct hub *hub, cress_greenlet *self)
 {
     int saved = errno;
 
@@ -359,7 +362,7 @@ cress_seconds hub_limit(const cress_greenlet *g, cress_seconds deadline)
     return deadline;
 }
 
-static void yield_unchecked(struct hub *hub, cress_greenlet *self)
+static INLINE void yield_unchecked(struct hub *hub, cress_greenlet *self)
 {
     append(hub, &self->task);
     switch_away(hub, self);
@@ -368,7 +371,7 @@ static void yield_unchecked(struct hub *hub, cress_greenlet *self)
 /* A greenlet that goes on waiting after its waits have begun to fail would spin: it
  * is named, and lets the others run each time. When the hub ends, one that never does
  * would hang the program: that is stopped. */
-static void meet_stubborn(struct hub *hub, cress_greenlet *g)
+static NOINLINE void meet_stubborn(struct hub *hub, cress_greenlet *g)
 {
     char name[64];
 
@@ -435,7 +438,14 @@ static int finish_wait(cress_greenlet *g, int error)
     return -1;
 }
 
-int hub_wait(cress_seconds deadline, const char *what, const void *object)
+/* What its hooks want, before it waits and after. */
+static INLINE void call_hook(const cress_greenlet *g, void (*hook)(void *arg))
+{
+    if (hook)
+        hook(g->hooks_arg);
+}
+
+NOINLINE int hub_wait(cress_seconds deadline, const char *what, const void *object)
 {
     struct hub *hub = hub_current;
 
@@ -451,32 +461,32 @@ int hub_wait(cress_seconds deadline, const char *what, const void *object)
     deadline = hub_limit(g, deadline);
     if (deadline < CRESS_FOREVER)
         heap_add(&hub->timers, g, deadline);
-    if (g->hooks && g->hooks->before_wait)
-        g->hooks->before_wait(g->hooks_arg);
+    if (g->hooks)
+        call_hook(g, g->hooks->before_wait);
     g->what = what;
     g->object = object;
     g->since = hub->now;
     g->parked = true;
     g->straight_calls = 0;
     switch_away(hub, g);
-    if (g->hooks && g->hooks->after_wait)
-        g->hooks->after_wait(g->hooks_arg);
+    if (g->hooks)
+        call_hook(g, g->hooks->after_wait);
     return finish_wait(g, g->wake_error);
 }
 
-int hub_yield(void)
+NOINLINE int hub_yield(void)
 {
     if (hub_check() < 0)
         return -1;
     struct hub *hub = hub_current;
     cress_greenlet *g = hub->current;
-    if (g->hooks && g->hooks->before_wait)
-        g->hooks->before_wait(g->hooks_arg);
+    if (g->hooks)
+        call_hook(g, g->hooks->before_wait);
     g->what = "its turn";
     yield_unchecked(hub, g);
-    if (g->hooks && g->hooks->after_wait)
-        g->hooks->after_wait(g->hooks_arg);
-    return hub_check();
+    if (g->hooks)
+        call_hook(g, g->hooks->after_wait);
+    return g->cancelled || g->timeouts ? hub_check_limits() : 0;
 }
 
 void cress_take_turns(void)
@@ -646,7 +656,7 @@ static void poll_real(struct hub *hub)
         trim_stacks(hub);
 }
 
-static __attribute__((noinline)) void run_greenlet(struct hub *hub, cress_greenlet *g)
+static NOINLINE void run_greenlet(struct hub *hub, cress_greenlet *g)
 {
     struct context *to = enter(hub, g);
 
