@@ -19,12 +19,6 @@ struct fd_wait {
     bool closed; /* by cress_close, while it stood here */
 };
 
-static inline int fail_with(int error)
-{
-    errno = error;
-    return -1;
-}
-
 /* Lists the running greenlet under fd and arms a watcher for libev's events; with
  * none it is only told of cress_close. EBADF: negative; ENOMEM. */
 int fd_stand(struct fd_wait *wait, int fd, int events);

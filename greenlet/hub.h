@@ -18,6 +18,8 @@
 #include <cress/timeout.h>
 #include <cress/watch.h>
 
+#include <errno.h>
+
 /* libev, as Debian builds it: each watcher and the loop are plain structs. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wstrict-aliasing"
@@ -161,6 +163,9 @@ static inline cress_seconds hub_deadline(cress_seconds timeout)
     return hub_current->now + timeout;
 }
 
+/* Switches between two looks at the descriptors under a virtual clock. */
+enum { HUB_VIRTUAL_SLICE = 15 };
+
 /* [waits] Parks the running greenlet: 0 when it is woken with 0; -1 with the error
  * that it was woken with, ETIMEDOUT (the deadline or an open timeout) or ECANCELED.
  * A deadline that has passed already fails without parking. Call it as the last step,
@@ -184,11 +189,13 @@ void hub_end_starved(cress_greenlet *g);
 /* Does no open shield hide a kill from g? */
 bool hub_kill_reaches(const cress_greenlet *g);
 
-/* hub.c, for fork.c: nobody changes the list of hubs between these two; in the child, which
+/* hub.c: its event loop is made; and everything runs, until no greenlet is left. */
+int hub_start_loop(struct hub *hub);
+void hub_loop(struct hub *hub);
+/* run.c, for fork.c: nobody changes the list of hubs between these two; in the child, which
  * has `only` this one, it gets a loop, and ends when its main greenlet does. */
 void hub_before_fork(void);
 void hub_after_fork(struct hub *only);
-int hub_start_loop(struct hub *hub);
 int hub_link_end(struct hub *hub);
 
 /* greenlet.c, for the hub: run its function once, to its end or its rest; and a new
@@ -223,6 +230,13 @@ static inline int hub_check(void)
     const cress_greenlet *g = hub_current ? hub_current->current : NULL;
 
     return g && !g->cancelled && !g->timeouts ? 0 : hub_check_limits();
+}
+
+/* For `return fail_with(EINVAL);`. */
+static inline int fail_with(int error)
+{
+    errno = error;
+    return -1;
 }
 
 /* Each watcher that is started and could wake somebody is counted, so that the hub

@@ -309,12 +309,6 @@ void cress_imap_finish(cress_imap *it)
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
-static int fail(int error)
-{
-    errno = error;
-    return -1;
-}
-
 static int wait_result(cress_imap *it, cress_seconds timeout)
 {
     struct cress_waiter waiter;
@@ -342,7 +336,7 @@ static int give_result(cress_imap *it, void **ret_value)
     if (!error && ret_value)
         *ret_value = item->value;
     free(item);
-    return error ? fail(error) : 1;
+    return error ? fail_with(error) : 1;
 }
 
 static int tell_end(cress_imap *it)
@@ -350,7 +344,7 @@ static int tell_end(cress_imap *it)
     int error = it->error;
 
     it->error = 0;
-    return error ? fail(error) : 0;
+    return error ? fail_with(error) : 0;
 }
 
 int cress_imap_next(cress_imap *it, void **ret_value, cress_seconds timeout)

@@ -11,6 +11,7 @@
  */
 #define _GNU_SOURCE
 #include "backtrace.h"
+#include "clock.h"
 #include "misuse.h"
 #include "watchdog.h"
 
@@ -67,28 +68,6 @@ struct monitor {
     bool reported;
     unsigned idle_looks;
 };
-
-static cress_seconds machine_time(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (cress_seconds)now.tv_sec + (cress_seconds)now.tv_nsec * 1e-9;
-}
-
-static struct timespec time_after(clockid_t clock, cress_seconds span)
-{
-    struct timespec at;
-
-    clock_gettime(clock, &at);
-    at.tv_sec += (time_t)span;
-    at.tv_nsec += (long)((span - (cress_seconds)(time_t)span) * 1e9);
-    if (at.tv_nsec >= 1000000000) {
-        at.tv_nsec -= 1000000000;
-        at.tv_sec++;
-    }
-    return at;
-}
 
 /* ---- the signal ------------------------------------------------------------------ */
 
@@ -152,7 +131,7 @@ static void install(void)
 
 static bool await_answer(struct monitor *monitor)
 {
-    struct timespec until = time_after(CLOCK_REALTIME, ANSWER_TIME);
+    struct timespec until = clock_after(CLOCK_REALTIME, ANSWER_TIME);
     int expected = WANTED;
 
     while (sem_timedwait(&monitor->answer, &until) < 0) {
@@ -205,7 +184,7 @@ static void tell(struct monitor *monitor, const char *report)
 
 static void report(struct monitor *monitor, bool answered)
 {
-    cress_seconds span = machine_time() - monitor->since;
+    cress_seconds span = clock_now() - monitor->since;
     char *text = NULL;
     size_t size;
     FILE *out = open_memstream(&text, &size);
@@ -245,9 +224,9 @@ static void look(struct monitor *monitor)
     monitor->idle_looks = idle ? monitor->idle_looks + 1 : 0;
     if (idle || now != monitor->seen) {
         monitor->seen = now;
-        monitor->since = machine_time();
+        monitor->since = clock_now();
         monitor->reported = false;
-    } else if (!monitor->reported && machine_time() - monitor->since >= monitor->span) {
+    } else if (!monitor->reported && clock_now() - monitor->since >= monitor->span) {
         meet_stall(monitor);
     }
 }
@@ -261,13 +240,13 @@ static void sleep_long(struct monitor *monitor)
         pthread_cond_wait(&monitor->wake, &monitor->lock);
     __atomic_store_n(&monitor->asleep, false, __ATOMIC_SEQ_CST);
     monitor->idle_looks = 0;
-    monitor->since = machine_time();
+    monitor->since = clock_now();
 }
 
 /* Four looks a span: a stall is reported within a quarter of it. */
 static void sleep_short(struct monitor *monitor)
 {
-    struct timespec until = time_after(CLOCK_MONOTONIC, monitor->span / 4);
+    struct timespec until = clock_after(CLOCK_MONOTONIC, monitor->span / 4);
 
     while (!monitor->stops &&
            pthread_cond_timedwait(&monitor->wake, &monitor->lock, &until) != ETIMEDOUT)
@@ -279,7 +258,7 @@ static void *watch(void *arg)
     struct monitor *monitor = arg;
 
     pthread_mutex_lock(&monitor->lock);
-    monitor->since = machine_time();
+    monitor->since = clock_now();
     while (!monitor->stops) {
         if (monitor->idle_looks >= IDLE_LOOKS)
             sleep_long(monitor);
@@ -423,7 +402,7 @@ void monitor_stop(struct hub *hub)
 
 static void note_span(cress_assert_switches *block)
 {
-    cress_seconds span = machine_time() - block->resumed_at;
+    cress_seconds span = clock_now() - block->resumed_at;
 
     if (span > block->longest)
         block->longest = span;
@@ -451,7 +430,7 @@ static void after_wait(void *arg)
 {
     cress_assert_switches *block = arg;
 
-    block->resumed_at = machine_time();
+    block->resumed_at = clock_now();
     if (block->hooks && block->hooks->after_wait)
         block->hooks->after_wait(block->hooks_arg);
 }
@@ -464,7 +443,7 @@ void cress_assert_switches_begin(cress_assert_switches *block, cress_seconds mos
 
     *block = (cress_assert_switches){
         .most = most,
-        .resumed_at = machine_time(),
+        .resumed_at = clock_now(),
         .hooks = g->hooks,
         .hooks_arg = g->hooks_arg,
     };

@@ -21,12 +21,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static int fail(int error)
-{
-    errno = error;
-    return -1;
-}
-
 /* ---- the ring of members ------------------------------------------------------ */
 
 static void insert(struct cress_pool_member *member)
@@ -145,7 +139,7 @@ static int wait_for_place(cress_pool *p, struct cress_waiter *waiter, cress_seco
     int result;
 
     if (self && all_stuck(p, self))
-        result = fail(EDEADLK);
+        result = fail_with(EDEADLK);
     else if (waiter)
         result = waiter_wait(&p->slots, waiter, timeout, "place in pool");
     else
@@ -378,9 +372,9 @@ int cress_pool_discard(cress_pool *p, cress_greenlet *g)
     if (is_foreign(p))
         return pool_check(p, __builtin_return_address(0));
     if (!member)
-        return fail(ESRCH);
+        return fail_with(ESRCH);
     if (member->job)
-        return fail(EBUSY);
+        return fail_with(EBUSY);
     cress_unlink(g, leave, member);
     leave(g, member);
     return 0;
@@ -437,6 +431,6 @@ int cress_pool_kill_one(cress_pool *p, cress_greenlet *g, cress_seconds timeout)
     if (is_foreign(p))
         return pool_check(p, __builtin_return_address(0));
     if (!pool_member_of(p, g) && !cress_ready(g))
-        return fail(ESRCH);
+        return fail_with(ESRCH);
     return cress_kill(g, timeout);
 }

@@ -15,12 +15,6 @@
 
 #include <errno.h>
 
-static int fail(int error)
-{
-    errno = error;
-    return -1;
-}
-
 static bool is_channel(const cress_queue *q)
 {
     return q->kind == CRESS_QUEUE_CHANNEL;
@@ -144,7 +138,7 @@ int cress_queue_get(cress_queue *q, void **ret_item, cress_seconds timeout)
     if (take(q, ret_item))
         return 0;
     if (q->closed)
-        return fail(EPIPE);
+        return fail_with(EPIPE);
     if (waiter_wait(&q->getters, &waiter, timeout, "item of queue") < 0)
         return -1;
     *ret_item = waiter.slot;
@@ -172,7 +166,7 @@ int cress_queue_peek(cress_queue *q, void **ret_item, cress_seconds timeout)
         return waiter_refuse_foreign(__builtin_return_address(0));
     while (!look(q, ret_item)) {
         if (q->closed)
-            return fail(EPIPE);
+            return fail_with(EPIPE);
         if (waiter_watch(&q->getters, deadline, "look at queue") < 0)
             return -1;
     }

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "threads.h"
 
+#include "clock.h"
 #include "post.h"
 
 #include <assert.h>
@@ -44,25 +45,10 @@ static _Thread_local struct job *current_job;
 
 /* ---- on the threads ------------------------------------------------------------------ */
 
-static struct timespec patience_ends(const struct threads *t)
-{
-    struct timespec at;
-    time_t whole = (time_t)t->patience;
-
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += whole;
-    at.tv_nsec += (long)((t->patience - (cress_seconds)whole) * 1e9);
-    if (at.tv_nsec >= 1000000000) {
-        at.tv_nsec -= 1000000000;
-        at.tv_sec++;
-    }
-    return at;
-}
-
 /* The lock is held. */
 static void await_work(struct threads *t)
 {
-    struct timespec end = patience_ends(t);
+    struct timespec end = clock_after(CLOCK_MONOTONIC, t->patience);
     int error = 0;
 
     while (!t->first && !t->closing && error != ETIMEDOUT)

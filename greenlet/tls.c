@@ -67,12 +67,6 @@ cress_tls_context *tls_context_of(const SSL *ssl)
     return s->context;
 }
 
-static int fail_with(int error)
-{
-    errno = error;
-    return -1;
-}
-
 /* ---- below: what the kernel has not taken ----------------------------------------------- */
 
 static void forget_out(cress_tls_stream *s)

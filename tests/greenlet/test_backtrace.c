@@ -231,7 +231,7 @@ static void test_in_the_hub(void)
     assert_ok(cress_link(g, in_hub, &trace));
     settle();
     cress_release(g);
-    assert_frames(&trace, "in_hub run_link run_ready loop ");
+    assert_frames(&trace, "in_hub run_link run_ready hub_loop ");
     assert_frames(&trace, " main ");
 }
 
