@@ -6,6 +6,8 @@
 #include <cress/middleware.h>
 #include <cress/range.h>
 
+#include "fail.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,12 +22,6 @@ struct answer {
     uint64_t size;
     char etag[48], modified[CRESS_DATE_SIZE];
 };
-
-static int fail(int error)
-{
-    errno = error;
-    return -1;
-}
 
 static int add(cress_response *res, const char *name, const char *value)
 {
@@ -111,7 +107,7 @@ static int choose_boundary(char to[24])
     uint64_t number;
 
     if (getrandom(&number, sizeof number, GRND_NONBLOCK) != (ssize_t)sizeof number)
-        return fail(EAGAIN);
+        return fail_with(EAGAIN);
     snprintf(to, 24, "%020" PRIu64, number);
     return 0;
 }
@@ -198,5 +194,5 @@ int cress_respond_file(cress_environ *env, cress_response *res, const cress_file
         return cress_respond_error(res, 405, CRESS_HEADERS({ "Allow", "GET, HEAD" }));
     if (fstat(file->fd, &about) < 0)
         return -1;
-    return S_ISREG(about.st_mode) ? respond(&answer, &about) : fail(EINVAL);
+    return S_ISREG(about.st_mode) ? respond(&answer, &about) : fail_with(EINVAL);
 }

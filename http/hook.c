@@ -13,6 +13,8 @@
  */
 #include "hook.h"
 
+#include "fail.h"
+#include "head.h"
 #include "output.h"
 #include "response.h"
 #include "status.h"
@@ -33,16 +35,10 @@ struct hook_chain {
     bool may_not_wait; /* a flush because the handler is about to wait */
 };
 
-static int fail(int error)
-{
-    errno = error;
-    return -1;
-}
-
 int cress_response_add_hook(cress_response *res, cress_hook *hook)
 {
     if (res->begun || res->committed)
-        return fail(EALREADY);
+        return fail_with(EALREADY);
     if (!res->hooks) {
         struct hook_chain *chain = arena_alloc(&exchange_of_response(res)->arena, sizeof *chain);
         if (!chain)
@@ -78,7 +74,7 @@ static int pass_at_once(cress_response *res, const void *data, size_t len)
         return 0;
     }
     if (!has_room(exchange_of_response(res), len))
-        return fail(EAGAIN);
+        return fail_with(EAGAIN);
     return response_write_body(res, data, len);
 }
 
@@ -134,9 +130,9 @@ static int enter(cress_response *res, size_t len)
     if (response_check_open(res, len) < 0)
         return -1;
     if (chain->running)
-        return fail(EBUSY);
+        return fail_with(EBUSY);
     if (chain->failed)
-        return fail(EPIPE);
+        return fail_with(EPIPE);
     if (!chain->begun) {
         chain->begun = res->begun = true;
         chain->has_length = res->has_length;
@@ -184,7 +180,7 @@ int hooks_write(cress_response *res, const void *data, size_t len)
 int hooks_respond(cress_response *res, cress_str type, const void *data, size_t len)
 {
     res->length = len;
-    if (type.len > 0 && response_add_field(res, "Content-Type", type.data) < 0)
+    if (type.len > 0 && head_add_field(res, "Content-Type", type.data) < 0)
         return -1;
     if (len > 0)
         return hooks_write(res, data, len);
@@ -206,7 +202,7 @@ static int pass_file(cress_hook *hook, cress_response *res, int fd, off_t offset
     while (result == 0 && len > 0) {
         ssize_t got = pread(fd, buf, len < BLOCK_OUTPUT_SIZE ? len : BLOCK_OUTPUT_SIZE, offset);
         if (got <= 0) {
-            result = got < 0 ? -1 : fail(EIO);
+            result = got < 0 ? -1 : fail_with(EIO);
         } else {
             result = hook->write(hook, res, buf, (size_t)got);
             offset += got;
@@ -267,7 +263,7 @@ int hooks_end(cress_response *res)
     if (is_short(res)) {
         res->wrong = "wrote less than its Content-Length";
         res->cut = true;
-        return leave(res, fail(EIO));
+        return leave(res, fail_with(EIO));
     }
     return leave(res, end_each(res));
 }
@@ -306,8 +302,8 @@ bool hooks_hide_length(const cress_response *res)
 static int check_head(const cress_response *res)
 {
     if (res->status == 0)
-        return fail(EINVAL);
-    return res->committed ? fail(EALREADY) : 0;
+        return fail_with(EINVAL);
+    return res->committed ? fail_with(EALREADY) : 0;
 }
 
 int cress_response_status(const cress_response *res)
@@ -320,7 +316,7 @@ int cress_response_set_status(cress_response *res, int status)
     if (check_head(res) < 0)
         return -1;
     if (status < 200 || status > 599)
-        return fail(EINVAL);
+        return fail_with(EINVAL);
     res->status = (uint16_t)status;
     return 0;
 }
@@ -427,7 +423,7 @@ int cress_response_set_header(cress_response *res, const char *name, const char 
         return -1;
     if (cress_str_equal_nocase(key, "Content-Length"))
         remove_length(res);
-    if (response_add_field(res, name, value) < 0)
+    if (head_add_field(res, name, value) < 0)
         return -1;
     uint32_t added = res->fields_len - before;
     char *line = res->fields;
@@ -469,7 +465,7 @@ int cress_response_vary(cress_response *res, const char *name)
     for (size_t i = 0; (list = hooks_find_field(res, "Vary", i)).data; i++)
         if (is_listed(list, name))
             return 0;
-    return response_add_field(res, "Vary", name);
+    return head_add_field(res, "Vary", name);
 }
 
 bool cress_response_has_body(const cress_response *res)

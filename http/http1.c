@@ -9,6 +9,7 @@
 #include <cress/http1.h>
 
 #include "environ.h"
+#include "head.h"
 #include "hook.h"
 #include "input.h"
 #include "output.h"
@@ -259,7 +260,7 @@ static const char *finish_response(struct http_exchange *x, int result, int erro
         wrong = response_complete(&x->res);
     else
         wrong = fail_request(x, result == 0 ? x->res.lost : error);
-    if (response_closes(x))
+    if (head_closes(x))
         x->http->closing = true;
     if (!has_more(x) && output_flush(x) < 0)
         x->http->closing = true;

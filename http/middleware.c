@@ -3,6 +3,7 @@
  * router deep inside, and the server after the application has failed, ask for them. */
 #include <cress/middleware.h>
 
+#include "head.h"
 #include "hook.h"
 #include "response.h"
 #include "text.h"
@@ -102,8 +103,8 @@ static int respond_plain(cress_response *res)
     end = TEXT_PUT(end, "\n");
     size_t len = (size_t)(end - page);
     *text_put_u64(length, len) = '\0';
-    if (response_add_field(res, "Content-Type", "text/plain") < 0 ||
-        response_add_field(res, "Content-Length", length) < 0)
+    if (head_add_field(res, "Content-Type", "text/plain") < 0 ||
+        head_add_field(res, "Content-Length", length) < 0)
         return -1;
     return cress_response_write(res, page, len);
 }

@@ -4,6 +4,7 @@
  * us are as large as they can be: a range is cut at the end anyway. */
 #include <cress/range.h>
 
+#include "fail.h"
 #include "text.h"
 
 #include <errno.h>
@@ -11,12 +12,6 @@
 struct reader {
     const char *at, *end;
 };
-
-static int fail(int error)
-{
-    errno = error;
-    return -1;
-}
 
 static void skip_blanks(struct reader *r)
 {
@@ -116,7 +111,7 @@ int cress_parse_range(cress_str field, uint64_t size, cress_byte_range ranges[CR
         cress_byte_range range;
         int found = take_range(&r, size, &range);
         if (found < 0 || !next_element(&r))
-            return fail(EINVAL);
+            return fail_with(EINVAL);
         if (found == 0)
             continue;
         is_too_much |= count == CRESS_MAX_RANGES || range.len > size - total;
@@ -126,10 +121,10 @@ int cress_parse_range(cress_str field, uint64_t size, cress_byte_range ranges[CR
         ranges[count++] = range;
     }
     if (is_empty)
-        return fail(EINVAL);
+        return fail_with(EINVAL);
     if (is_too_much)
         return 0;
-    return count > 0 ? count : fail(ERANGE);
+    return count > 0 ? count : fail_with(ERANGE);
 }
 
 /* ---- If-Range ------------------------------------------------------------------------------- */

@@ -1,6 +1,5 @@
-/* The head of a response is formatted once, when the first body byte comes or it is
- * known that none will; until then start_response keeps the app's fields, already
- * formatted, in the request's memory. The body's framing is decided at that moment:
+/* A response's head goes out when the first body byte comes, or when it is known that none
+ * will. The body's framing is decided at that moment:
  *
  *   204, 304                          nothing, and nothing may be written
  *   a Content-Length, said or known   the bytes as they are, counted
@@ -10,8 +9,8 @@
  */
 #include "response.h"
 
-#include "chunked.h"
-#include "date.h"
+#include "fail.h"
+#include "head.h"
 #include "hook.h"
 #include "input.h"
 #include "output.h"
@@ -28,257 +27,19 @@
 #include <sys/stat.h>
 
 enum {
-    MAX_FIELDS = 11 << 10, /* bytes of the app's fields */
-    MAX_SOFTWARE = 256,    /* and of Server */
-    HEAD_ROOM = 512,       /* what we add: status line, Date, Server, framing */
-    COPY_BELOW = 4 << 10,  /* larger pieces are sent without copying */
-    CHUNK_ROOM = 24,       /* around a chunk: its size in hexadecimal, three line ends */
+    COPY_BELOW = 4 << 10, /* larger pieces are sent without copying */
+    CHUNK_ROOM = 24,      /* around a chunk: its size in hexadecimal, three line ends */
 };
 
-#define SERVER "cress/" CRESS_VERSION
-
-_Static_assert(MAX_FIELDS + MAX_SOFTWARE + HEAD_ROOM + COPY_BELOW <= BLOCK_OUTPUT_SIZE,
+_Static_assert(HEAD_MAX_FIELDS + HEAD_MAX_SOFTWARE + HEAD_ROOM + COPY_BELOW <= BLOCK_OUTPUT_SIZE,
                "a head and a small body fit into a block");
-
-static int misuse(int error)
-{
-    errno = error;
-    return -1;
-}
 
 static bool is_head_request(const struct http_exchange *x)
 {
     return x->env.method_id == HTTP_HEAD;
 }
 
-bool response_closes(const struct http_exchange *x)
-{
-    return x->http->closing || x->env.closes || x->http->config->keep_alive <= 0;
-}
-
-/* ---- the app's fields ------------------------------------------------------------------- */
-
-static cress_str str(const char *text)
-{
-    return (cress_str){ text, strlen(text) };
-}
-
-static bool is_servers_own(cress_str name)
-{
-    return cress_str_equal_nocase(name, "Connection") ||
-           cress_str_equal_nocase(name, "Transfer-Encoding") ||
-           cress_str_equal_nocase(name, "Keep-Alive");
-}
-
-int response_reserve_fields(cress_response *res, size_t more)
-{
-    struct http_exchange *x = exchange_of_response(res);
-    size_t wanted = res->fields_len + more, capacity = wanted < 512 ? wanted : wanted * 2;
-
-    if (wanted > MAX_FIELDS)
-        return misuse(E2BIG);
-    if (wanted <= res->fields_capacity)
-        return 0;
-    char *fields = arena_alloc_text(&x->arena, capacity);
-    if (!fields)
-        return -1;
-    memcpy(fields, res->fields ? res->fields : "", res->fields_len);
-    res->fields = fields;
-    res->fields_capacity = (uint32_t)capacity;
-    return 0;
-}
-
-static char *put_field(char *to, cress_str name, cress_str value)
-{
-    to = text_put(to, name.data, name.len);
-    to = TEXT_PUT(to, ": ");
-    to = text_put(to, value.data, value.len);
-    return TEXT_PUT(to, "\r\n");
-}
-
-/* The Content-Length is ours to print: it may be dropped, and says when to stop. */
-static int set_length(cress_response *res, cress_str value)
-{
-    uint64_t length;
-
-    if (!text_parse_u64(value, &length) || (res->has_length && length != res->length))
-        return misuse(EINVAL);
-    res->length = length;
-    res->has_length = true;
-    return 0;
-}
-
-int response_add_field(cress_response *res, const char *name_text, const char *value_text)
-{
-    if (!value_text)
-        return misuse(EINVAL);
-
-    cress_str name = str(name_text), value = str(value_text);
-
-    if (!text_all(name.data, name.len, TEXT_TOKEN) || !text_is_value(value.data, value.len) ||
-        is_servers_own(name))
-        return misuse(EINVAL);
-    if (cress_str_equal_nocase(name, "Content-Length"))
-        return set_length(res, value);
-    if (response_reserve_fields(res, name.len + value.len + sizeof ": \r\n") < 0)
-        return -1;
-    res->has_date |= cress_str_equal_nocase(name, "Date");
-    res->has_server |= cress_str_equal_nocase(name, "Server");
-    res->has_upgrade |= cress_str_equal_nocase(name, "Upgrade");
-    const char *end = put_field(res->fields + res->fields_len, name, value);
-    res->fields_len = (uint32_t)(end - res->fields);
-    return 0;
-}
-
-static int check_startable(const cress_response *res, int status)
-{
-    if (res->begun || res->committed)
-        return misuse(EALREADY);
-    if (status < 200 || status > 599)
-        return misuse(EINVAL);
-    return 0;
-}
-
-static void restart(cress_response *res, int status)
-{
-    res->status = (uint16_t)status;
-    res->fields_len = 0;
-    res->trailers_len = 0;
-    res->has_length = res->has_date = res->has_server = res->has_upgrade = false;
-}
-
-int cress_start_response(cress_response *res, int status, const cress_header headers[])
-{
-    if (check_startable(res, status) < 0)
-        return -1;
-    restart(res, status);
-    for (const cress_header *header = headers; header && header->name; header++)
-        if (response_add_field(res, header->name, header->value) < 0) {
-            int error = errno;
-            restart(res, 0);
-            return misuse(error);
-        }
-    return 0;
-}
-
-int cress_response_add_header(cress_response *res, const char *name, const char *value)
-{
-    if (res->status == 0)
-        return misuse(EINVAL);
-    if (check_startable(res, res->status) < 0)
-        return -1;
-    return response_add_field(res, name, value);
-}
-
-/* ---- behind the body ----------------------------------------------------------------------- */
-
-static int reserve_trailers(cress_response *res, size_t more)
-{
-    size_t wanted = res->trailers_len + more;
-
-    if (wanted > MAX_FIELDS)
-        return misuse(E2BIG);
-    if (wanted <= res->trailers_capacity)
-        return 0;
-    char *trailers = arena_alloc_text(&exchange_of_response(res)->arena, wanted * 2);
-    if (!trailers)
-        return -1;
-    memcpy(trailers, res->trailers ? res->trailers : "", res->trailers_len);
-    res->trailers = trailers;
-    res->trailers_capacity = (uint32_t)(wanted * 2);
-    return 0;
-}
-
-int cress_response_add_trailer(cress_response *res, const char *name_text, const char *value_text)
-{
-    if (res->status == 0 || res->complete || !value_text)
-        return misuse(EINVAL);
-
-    cress_str name = str(name_text), value = str(value_text);
-
-    if (!text_all(name.data, name.len, TEXT_TOKEN) || !text_is_value(value.data, value.len) ||
-        chunked_is_no_trailer(name))
-        return misuse(EINVAL);
-    if (reserve_trailers(res, name.len + value.len + sizeof ": \r\n") < 0)
-        return -1;
-    const char *end = put_field(res->trailers + res->trailers_len, name, value);
-    res->trailers_len = (uint32_t)(end - res->trailers);
-    return 0;
-}
-
 /* ---- the head ------------------------------------------------------------------------------ */
-
-static char *put_status_line(char *to, int status)
-{
-    cress_str line = status == 200 ? CRESS_STR("HTTP/1.1 200 OK\r\n") : status_line(status);
-
-    if (line.data)
-        return text_put(to, line.data, line.len);
-    to = TEXT_PUT(to, "HTTP/1.1 ");
-    to = text_put_u64(to, (uint64_t)status);
-    return TEXT_PUT(to, " Unknown\r\n");
-}
-
-static char *put_server(char *to, const char *software)
-{
-    if (!software)
-        return TEXT_PUT(to, "Server: " SERVER "\r\n");
-    if (!*software)
-        return to;
-    return put_field(to, CRESS_STR("Server"),
-                     (cress_str){ software, strnlen(software, MAX_SOFTWARE) });
-}
-
-static char *put_date(char *to)
-{
-    to = TEXT_PUT(to, "Date: ");
-    to = text_put(to, date_now(), DATE_LEN);
-    return TEXT_PUT(to, "\r\n");
-}
-
-/* RFC 9110 7.8: who names a protocol, as in a 426, says so in Connection as well. */
-static char *put_upgrade_option(char *to, struct http_exchange *x)
-{
-    if (!response_closes(x))
-        return TEXT_PUT(to, "Connection: Upgrade\r\n");
-    x->http->closing = true;
-    return TEXT_PUT(to, "Connection: close, Upgrade\r\n");
-}
-
-/* Says whether the connection goes on, where the version does not say so itself. */
-static char *put_connection(char *to, struct http_exchange *x)
-{
-    if (x->res.has_upgrade && x->env.minor == 1)
-        return put_upgrade_option(to, x);
-    if (!response_closes(x))
-        return x->env.minor == 0 ? TEXT_PUT(to, "Connection: keep-alive\r\n") : to;
-    x->http->closing = true;
-    return x->env.minor == 0 && x->env.method.data ? to : TEXT_PUT(to, "Connection: close\r\n");
-}
-
-static char *put_length(char *to, uint64_t length)
-{
-    to = TEXT_PUT(to, "Content-Length: ");
-    to = text_put_u64(to, length);
-    return TEXT_PUT(to, "\r\n");
-}
-
-static char *put_opening(char *to, struct http_exchange *x, cress_response *res)
-{
-    to = put_status_line(to, res->status);
-    if (!res->has_server)
-        to = put_server(to, x->http->config->server_software);
-    if (!res->has_date)
-        to = put_date(to);
-    return put_connection(to, x);
-}
-
-static size_t head_size(const struct http_exchange *x, const cress_response *res)
-{
-    const char *software = x->http->config->server_software;
-
-    return HEAD_ROOM + res->fields_len + (software ? strnlen(software, MAX_SOFTWARE) : 0);
-}
 
 /* An empty body that has something behind it. */
 static bool has_only_trailers(const struct http_exchange *x, bool is_whole)
@@ -317,9 +78,9 @@ static int commit(cress_response *res, bool is_whole)
     decide_framing(x, res, is_whole);
     if (res->framing == FRAMING_CLOSE || (is_whole && input_blocks_next(x)))
         x->http->closing = true;
-    to = put_opening(to, x, res);
+    to = head_put_opening(to, x, res);
     if (res->framing == FRAMING_LENGTH)
-        to = put_length(to, res->length);
+        to = head_put_length(to, res->length);
     else if (res->framing == FRAMING_CHUNKED)
         to = TEXT_PUT(to, "Transfer-Encoding: chunked\r\n");
     to = text_put(to, res->fields ? res->fields : "", res->fields_len);
@@ -388,7 +149,7 @@ int response_too_long(cress_response *res)
 {
     res->cut = true;
     res->wrong = "wrote more than its Content-Length";
-    return misuse(EMSGSIZE);
+    return fail_with(EMSGSIZE);
 }
 
 /* May len more bytes be written, apart from the Content-Length? */
@@ -399,14 +160,14 @@ int response_check_open(cress_response *res, size_t len)
     if (cress_check() < 0)
         return -1;
     if (res->status == 0 || res->complete)
-        return misuse(EINVAL);
+        return fail_with(EINVAL);
     if (x->broken || x->http->gone || res->cut)
-        return misuse(EPIPE);
+        return fail_with(EPIPE);
     if (x->busy)
-        return misuse(EBUSY);
+        return fail_with(EBUSY);
     if (len > 0 && (res->status == 204 || res->status == 205)) {
         res->wrong = "wrote a body where the status allows none";
-        return misuse(EINVAL);
+        return fail_with(EINVAL);
     }
     return 0;
 }
@@ -521,10 +282,10 @@ int response_check_file(int fd, off_t offset, size_t len)
     if (fstat(fd, &about) < 0)
         return -1;
     if (offset < 0)
-        return misuse(EINVAL);
+        return fail_with(EINVAL);
     if (S_ISREG(about.st_mode) &&
         (offset > about.st_size || len > (size_t)(about.st_size - offset)))
-        return misuse(EIO);
+        return fail_with(EIO);
     return 0;
 }
 
@@ -589,11 +350,11 @@ static char *put_respond_head(char *to, struct http_exchange *x, cress_str type,
 {
     cress_response *res = &x->res;
 
-    to = put_opening(to, x, res);
+    to = head_put_opening(to, x, res);
     if (type.len > 0)
-        to = put_field(to, CRESS_STR("Content-Type"), type);
+        to = head_put_field(to, CRESS_STR("Content-Type"), type);
     if (res->framing == FRAMING_LENGTH)
-        to = put_length(to, len);
+        to = head_put_length(to, len);
     return TEXT_PUT(to, "\r\n");
 }
 
@@ -623,13 +384,13 @@ static int respond(cress_response *res, int status, cress_str type, const void *
 {
     struct http_exchange *x = exchange_of_response(res);
 
-    if (check_startable(res, status) < 0)
+    if (head_check_startable(res, status) < 0)
         return -1;
-    if (type.len > MAX_FIELDS)
-        return misuse(E2BIG);
+    if (type.len > HEAD_MAX_FIELDS)
+        return fail_with(E2BIG);
     if (!text_is_value(type.data, type.len))
-        return misuse(EINVAL);
-    restart(res, status);
+        return fail_with(EINVAL);
+    head_restart(res, status);
     if (check_writable(res, len) < 0)
         return -1;
     res->has_length = true;
@@ -643,92 +404,7 @@ static int respond(cress_response *res, int status, cress_str type, const void *
 
 int cress_respond(cress_response *res, int status, const char *type, const void *body, size_t len)
 {
-    return note_result(res, respond(res, status, type ? str(type) : CRESS_STR(""), body, len));
-}
-
-/* ---- before the response: 1xx ---------------------------------------------------------------- */
-
-/* The size of fields that are formatted right away; -1: E2BIG, EINVAL. */
-static ssize_t measure_fields(const cress_header headers[])
-{
-    size_t size = 0;
-
-    for (const cress_header *header = headers; header && header->name; header++) {
-        cress_str name = str(header->name), value = str(header->value ? header->value : "\n");
-        if (!text_all(name.data, name.len, TEXT_TOKEN) || !text_is_value(value.data, value.len) ||
-            is_servers_own(name) || cress_str_equal_nocase(name, "Content-Length") ||
-            cress_str_equal_nocase(name, "Upgrade"))
-            return misuse(EINVAL);
-        size += name.len + value.len + sizeof ": \r\n";
-        if (size > MAX_FIELDS)
-            return misuse(E2BIG);
-    }
-    return (ssize_t)size;
-}
-
-static char *put_interim(char *to, int status)
-{
-    cress_str line = status_line(status);
-
-    return text_put(to, line.data, line.len);
-}
-
-static char *put_fields(char *to, const cress_header headers[])
-{
-    for (const cress_header *header = headers; header && header->name; header++)
-        to = put_field(to, str(header->name), str(header->value));
-    return to;
-}
-
-/* Can something be said before the response? */
-static int check_unanswered(const cress_response *res)
-{
-    const struct http_exchange *x = exchange_of_response(res);
-
-    if (cress_check() < 0)
-        return -1;
-    if (res->begun || res->committed || res->complete)
-        return misuse(EALREADY);
-    if (x->busy)
-        return misuse(EBUSY);
-    return x->broken || x->http->gone ? misuse(EPIPE) : 0;
-}
-
-int cress_response_early_hints(cress_response *res, const cress_header headers[])
-{
-    struct http_exchange *x = exchange_of_response(res);
-    ssize_t size = check_unanswered(res) < 0 ? -1 : measure_fields(headers);
-
-    if (size < 0 || x->env.minor == 0)
-        return size < 0 ? -1 : 0;
-    char *to = output_begin(x, HEAD_ROOM + (size_t)size);
-    if (!to)
-        return -1;
-    to = put_fields(put_interim(to, 103), headers);
-    output_end(x, TEXT_PUT(to, "\r\n"));
-    return output_flush(x);
-}
-
-int response_switch(cress_response *res, const char *protocol, const cress_header headers[])
-{
-    struct http_exchange *x = exchange_of_response(res);
-    ssize_t size = check_unanswered(res) < 0 ? -1 : measure_fields(headers);
-
-    if (size < 0)
-        return -1;
-    if (strlen(protocol) > HEAD_ROOM / 2)
-        return misuse(E2BIG);
-    char *to = output_begin(x, HEAD_ROOM + (size_t)size);
-    if (!to)
-        return -1;
-    restart(res, 101);
-    to = TEXT_PUT(put_interim(to, 101), "Connection: Upgrade\r\n");
-    to = put_fields(put_field(to, CRESS_STR("Upgrade"), str(protocol)), headers);
-    output_end(x, TEXT_PUT(to, "\r\n"));
-    res->framing = FRAMING_NONE;
-    res->begun = res->committed = res->complete = res->switched = true;
-    x->http->closing = true;
-    return output_flush(x);
+    return note_result(res, respond(res, status, type ? head_str(type) : CRESS_STR(""), body, len));
 }
 
 /* ---- the end -------------------------------------------------------------------------------- */
@@ -826,10 +502,10 @@ static void put_error_page(struct http_exchange *x, cress_str extra)
         cut(x);
         return;
     }
-    to = put_opening(to, x, res);
+    to = head_put_opening(to, x, res);
     to = text_put(to, extra.data, extra.len);
     to = TEXT_PUT(to, "Content-Type: text/plain\r\n");
-    to = put_length(to, len);
+    to = head_put_length(to, len);
     to = TEXT_PUT(to, "\r\n");
     if (has_body) {
         to = text_put_u64(to, res->status);
@@ -851,7 +527,7 @@ static bool put_hooked_error(struct http_exchange *x, int status)
     res->sent = res->body_bytes = 0;
     if (res->hooks)
         hooks_restart(res);
-    restart(res, status);
+    head_restart(res, status);
     return pages_respond(res, status) == 0 && res->lost == 0 &&
            (!res->hooks || hooks_end(res) == 0) && complete_framing(x) == 0;
 }
@@ -876,7 +552,7 @@ bool response_error(cress_response *res, int status, cress_str extra)
         }
         res->hooks = NULL;
     }
-    restart(res, status);
+    head_restart(res, status);
     res->committed = true;
     if (input_blocks_next(x))
         x->http->closing = true;

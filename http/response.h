@@ -14,10 +14,6 @@ bool response_error(cress_response *res, int status, cress_str extra);
 
 /* ---- what lies behind hooks: see hook.c ------------------------------------------------ */
 
-/* One more field, whatever was begun already: errors as cress_response_add_header. */
-int response_add_field(cress_response *res, const char *name, const char *value);
-/* Room for so many bytes of fields behind those that are there. -1: ENOMEM, E2BIG. */
-int response_reserve_fields(cress_response *res, size_t more);
 /* May len more bytes be written, apart from the Content-Length? */
 int response_check_open(cress_response *res, size_t len);
 /* The app gave more than its Content-Length: -1. */
@@ -34,8 +30,5 @@ int response_flush_body(cress_response *res);
 /* [waits] 101: the connection speaks this protocol from now on. Errors as
  * cress_start_response, and of the write. */
 int response_switch(cress_response *res, const char *protocol, const cress_header headers[]);
-
-/* Will the connection close behind this response? */
-bool response_closes(const struct http_exchange *x);
 
 #endif

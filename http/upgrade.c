@@ -6,6 +6,7 @@
 #include <cress/upgrade.h>
 
 #include "environ.h"
+#include "fail.h"
 #include "input.h"
 #include "output.h"
 #include "response.h"
@@ -20,12 +21,6 @@ struct upgraded {
 static struct http_exchange *exchange_of(cress_stream *s)
 {
     return ((struct upgraded *)(void *)s)->x;
-}
-
-static int fail(int error)
-{
-    errno = error;
-    return -1;
 }
 
 /* ---- the stream ------------------------------------------------------------------------------ */
@@ -46,7 +41,7 @@ static ssize_t upgraded_read(cress_stream *s, void *buf, size_t len, int flags)
     if (cress_check() < 0)
         return -1;
     if (x->input.busy)
-        return fail(EBUSY);
+        return fail_with(EBUSY);
     if (x->pos < x->fill)
         return read_ahead(x, buf, len);
     if (x->eof || x->http->gone)
@@ -80,7 +75,7 @@ static int upgraded_shutdown(cress_stream *s)
     if (cress_check() < 0)
         return -1;
     if (x->busy)
-        return fail(EBUSY);
+        return fail_with(EBUSY);
     x->broken = true;
     return cress_stream_shutdown(x->http->stream);
 }
@@ -125,9 +120,9 @@ int cress_upgrade(cress_response *res, const char *protocol, const cress_header 
     if (cress_check() < 0)
         return -1;
     if (!cress_upgrade_offered(&x->env, protocol))
-        return fail(EPROTONOSUPPORT);
+        return fail_with(EPROTONOSUPPORT);
     if (res->begun || res->committed)
-        return fail(EALREADY);
+        return fail_with(EALREADY);
     if (input_skip(x) < 0)
         return -1;
     struct upgraded *upgraded = arena_alloc(&x->arena, sizeof *upgraded);

@@ -14,7 +14,6 @@
 #define REQUEST(method, fields) method " / HTTP/1.1\r\nHost: a\r\n" fields "\r\n"
 #define GZIP "Accept-Encoding: gzip\r\n"
 #define GET REQUEST("GET", GZIP)
-#define DATED(status) "HTTP/1.1 " status "\r\nDate: *\r\n"
 
 /* ---- the client's side ---------------------------------------------------------------------- */
 

@@ -10,7 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DATED(status) "HTTP/1.1 " status "\r\nDate: *\r\n"
 #define MODIFIED "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
 #define ETAG "ETag: \"2ebc98a1-a\"\r\n"
 

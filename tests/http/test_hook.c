@@ -11,7 +11,6 @@
 
 #define GET "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 #define HEAD "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"
-#define DATED(status) "HTTP/1.1 " status "\r\nDate: *\r\n"
 
 /* One request through layers, and what the client gets. */
 static const char *check_output(const char *request, const cress_layer *layers,

@@ -9,7 +9,6 @@
 
 #define GET "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 #define WITH(fields) "GET / HTTP/1.1\r\nHost: a\r\n" fields "\r\n"
-#define DATED(status) "HTTP/1.1 " status "\r\nDate: *\r\n"
 #define LAYERS(...) ((const cress_layer[]){ __VA_ARGS__, { NULL, NULL } })
 
 static char *ask(const char *request, const cress_layer *layers, const char *scheme)

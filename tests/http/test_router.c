@@ -41,7 +41,6 @@ static void check_body(const char *request, const cress_route *routes, const cha
     free(output);
 }
 
-#define DATED(status) "HTTP/1.1 " status "\r\nDate: *\r\n"
 #define NOT_FOUND          \
     DATED("404 Not Found") \
     "Content-Length: 14\r\nContent-Type: text/plain\r\n\r\n404 Not Found\n"

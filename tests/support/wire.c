@@ -1,6 +1,8 @@
 /* A served connection whose client is the test: see wire.h. */
 #include "wire.h"
 
+#include "hub_test.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -154,4 +156,17 @@ char *wire_output(const struct wire *w)
     }
     *to = '\0';
     return copy;
+}
+
+void wire_check(const char *request, cress_app *app, const char *expected)
+{
+    struct wire w;
+
+    wire_init(&w, app, NULL);
+    wire_start(&w);
+    wire_send(&w, request);
+    char *output = wire_output(&w);
+    assert_string_equal(output, expected);
+    free(output);
+    wire_finish(&w);
 }

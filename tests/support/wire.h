@@ -47,4 +47,10 @@ int wire_pull(struct wire *w);
 /* The output so far, with the Date fields' values replaced by "*"; to be freed. */
 char *wire_output(const struct wire *w);
 
+/* One request to an app, and what the client gets. */
+void wire_check(const char *request, cress_app *app, const char *expected);
+
+/* The beginning of a response as wire_output shows it. */
+#define DATED(status) "HTTP/1.1 " status "\r\nDate: *\r\n"
+
 #endif

@@ -1,0 +1,44 @@
+/* A response's head, until it is out; and its trailer fields. */
+#ifndef CRESS_HTTP_HEAD_H
+#define CRESS_HTTP_HEAD_H
+
+#include "exchange.h"
+
+#include <string.h>
+
+enum {
+    HEAD_MAX_FIELDS = 11 << 10, /* bytes of the app's fields */
+    HEAD_MAX_SOFTWARE = 256,    /* and of Server */
+    HEAD_ROOM = 512,            /* what we add: status line, Date, Server, framing */
+};
+
+static inline cress_str head_str(const char *text)
+{
+    return (cress_str){ text, strlen(text) };
+}
+
+/* -1 with EALREADY: something is out; EINVAL: no status of a response. */
+int head_check_startable(const cress_response *res, int status);
+/* Drops the fields that are there. */
+void head_restart(cress_response *res, int status);
+
+/* One more field, whatever was begun already: errors as cress_response_add_header. */
+int head_add_field(cress_response *res, const char *name, const char *value);
+/* Room for so many bytes of fields behind those that are there. -1: ENOMEM, E2BIG. */
+int head_reserve_fields(cress_response *res, size_t more);
+/* Fields of the connection, which no app sets. */
+bool head_is_servers_own(cress_str name);
+
+/* Will the connection close behind this response? */
+bool head_closes(const struct http_exchange *x);
+
+/* ---- formatting: each returns the end of what it put ------------------------------------- */
+
+/* No head is larger, but for what comes with put_field. */
+size_t head_size(const struct http_exchange *x, const cress_response *res);
+/* The status line, Server, Date, Connection: decides whether the connection goes on. */
+char *head_put_opening(char *to, struct http_exchange *x, cress_response *res);
+char *head_put_length(char *to, uint64_t length);
+char *head_put_field(char *to, cress_str name, cress_str value);
+
+#endif
