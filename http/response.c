@@ -3,7 +3,7 @@
  *
  *   204, 304                          nothing, and nothing may be written
  *   a Content-Length, said or known   the bytes as they are, counted
- *   HEAD                              none; the length is said when it is known
+ *   HEAD                              none, behind the head that GET would have got
  *   HTTP/1.1                          chunks: one for each write
  *   HTTP/1.0                          the bytes until the connection closes
  */
@@ -187,22 +187,19 @@ bool response_drops_body(const cress_response *res)
     return is_head_request(exchange_of_response(res)) || status_is_bodiless(res->status);
 }
 
-/* [waits] Makes sure that the head is out before len bytes. 1: they are to be sent; 0: they
- * are dropped. */
+/* [waits] Sees to the head before len bytes. 1: they are to be sent; 0: they are dropped. */
 static int begin_body(cress_response *res, size_t len)
 {
     if (check_writable(res, len) < 0)
         return -1;
-    if (response_drops_body(res)) {
-        res->begun = true;
-        res->sent += len;
-        cress_take_turns(); /* dropping never waits, and there may be no end of it */
-        return cress_check();
-    }
     if (!res->committed && commit(res, false) < 0)
         return -1;
     res->begun = true;
-    return 1;
+    if (!response_drops_body(res))
+        return 1;
+    res->sent += len;
+    cress_take_turns(); /* dropping never waits, and there may be no end of it */
+    return cress_check();
 }
 
 /* An app that does not look at what its writes return must not end a message that is

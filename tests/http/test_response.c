@@ -604,6 +604,20 @@ static void test_pushed_before_a_wait(void)
     wire_finish(&w);
 }
 
+static void test_the_head_alone_before_a_wait(void)
+{
+    struct wire w;
+
+    wire_init(&w, write_and_sleep, NULL);
+    wire_start(&w);
+    wire_send(&w, HEAD);
+    assert_int_equal(w.stream.writes, 1);
+    assert_non_null(strstr(w.stream.out, "\r\n\r\n"));
+    cress_sleep(2);
+    assert_int_equal(w.stream.writes, 1);
+    wire_finish(&w);
+}
+
 /* A push takes what the client takes; the rest follows later, in order. */
 static void test_a_push_that_does_not_fit(void)
 {
@@ -706,6 +720,7 @@ int main(void)
         HUB_TEST(test_an_answer_to_a_client_that_does_not_read),
         HUB_TEST(test_a_client_that_reset),
         HUB_TEST(test_pushed_before_a_wait),
+        HUB_TEST(test_the_head_alone_before_a_wait),
         HUB_TEST(test_a_push_that_does_not_fit),
         HUB_TEST(test_another_greenlets_writes_go_out_at_once),
         HUB_TEST(test_one_greenlet_at_a_time),
