@@ -508,6 +508,11 @@ cress_str cress_form_get(cress_environ *env, cress_str form, const char *name)
     return query_find(&exchange_of_env(env)->arena, form, name);
 }
 
+int cress_form_next(cress_environ *env, cress_str *rest, cress_str *ret_name, cress_str *ret_value)
+{
+    return query_next(&exchange_of_env(env)->arena, rest, ret_name, ret_value);
+}
+
 /* ---- the request's memory and life ------------------------------------------------------------- */
 
 void *cress_environ_alloc(cress_environ *env, size_t size)

@@ -76,17 +76,38 @@ static const char *find_or_end(const char *at, const char *end, char c)
     return found ? found : end;
 }
 
+/* Up to the '&'; moves behind it. */
+static cress_str take_pair(cress_str *rest)
+{
+    const char *end = rest->data + rest->len, *stop = find_or_end(rest->data, end, '&');
+    cress_str pair = { rest->data, (size_t)(stop - rest->data) };
+
+    rest->data = stop < end ? stop + 1 : end;
+    rest->len = (size_t)(end - rest->data);
+    return pair;
+}
+
 cress_str query_find(struct arena *arena, cress_str pairs, const char *name)
 {
-    const char *end = pairs.data + pairs.len;
-
-    if (!pairs.data)
-        return (cress_str){ NULL, 0 };
-    for (const char *pair = pairs.data, *stop; pair < end; pair = stop + 1) {
-        stop = find_or_end(pair, end, '&');
-        const char *equals = find_or_end(pair, stop, '=');
-        if (stop > pair && name_is(pair, equals, name))
+    while (pairs.data && pairs.len > 0) {
+        cress_str pair = take_pair(&pairs);
+        const char *stop = pair.data + pair.len, *equals = find_or_end(pair.data, stop, '=');
+        if (pair.len > 0 && name_is(pair.data, equals, name))
             return decode_value(arena, equals < stop ? equals + 1 : stop, stop);
     }
     return (cress_str){ NULL, 0 };
+}
+
+int query_next(struct arena *arena, cress_str *rest, cress_str *ret_name, cress_str *ret_value)
+{
+    cress_str pair = { NULL, 0 };
+
+    while (pair.len == 0 && rest->data && rest->len > 0)
+        pair = take_pair(rest);
+    if (pair.len == 0)
+        return 0;
+    const char *stop = pair.data + pair.len, *equals = find_or_end(pair.data, stop, '=');
+    *ret_name = decode_value(arena, pair.data, equals);
+    *ret_value = decode_value(arena, equals < stop ? equals + 1 : stop, stop);
+    return ret_name->data && ret_value->data ? 1 : -1;
 }

@@ -15,4 +15,7 @@ ssize_t query_decode_path(char *to, const char *from, size_t len);
  * == NULL. */
 cress_str query_find(struct arena *arena, cress_str pairs, const char *name);
 
+/* Takes the first pair off the rest, decoded, in the arena. 1; 0: there is none; -1: ENOMEM. */
+int query_next(struct arena *arena, cress_str *rest, cress_str *ret_name, cress_str *ret_value);
+
 #endif

@@ -33,6 +33,25 @@ static void check_find(cress_str pairs, const char *name)
     arena_free(&arena);
 }
 
+/* The first pair of a name that is taken is the one that is found. */
+static void check_next(cress_str pairs, const char *name)
+{
+    struct arena arena = { .chunks = NULL };
+    cress_str found = query_find(&arena, pairs, name), rest = pairs, key, value;
+    bool is_there = false;
+
+    while (!is_there && query_next(&arena, &rest, &key, &value) > 0) {
+        if (key.len + value.len > pairs.len || key.data[key.len] || value.data[value.len])
+            abort();
+        is_there = key.len == strlen(name) && memcmp(key.data, name, key.len) == 0;
+    }
+    if (is_there != (found.data != NULL))
+        abort();
+    if (is_there && (value.len != found.len || memcmp(value.data, found.data, value.len) != 0))
+        abort();
+    arena_free(&arena);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *text = (const char *)data, *end = size ? memchr(text, '\n', size) : NULL;
@@ -45,6 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(name, text, len);
     name[len] = '\0';
     check_find((cress_str){ end + 1, size - len - 1 }, name);
+    check_next((cress_str){ end + 1, size - len - 1 }, name);
     free(name);
     return 0;
 }

@@ -284,6 +284,14 @@ static void ask_parameters(cress_environ *env)
     assert_string_equal(cress_form_get(env, form, "empty").data, "");
     assert_null(cress_form_get(env, form, "a").data);
     assert_null(cress_form_get(env, CRESS_STR(""), "a").data);
+
+    cress_str rest = cress_query_string(env), name, value;
+    assert_int_equal(cress_form_next(env, &rest, &name, &value), 1);
+    assert_string_equal(name.data, "a");
+    assert_string_equal(value.data, "1 2");
+    assert_int_equal(cress_form_next(env, &rest, &name, &value), 1);
+    assert_string_equal(name.data, "b");
+    assert_int_equal(cress_form_next(env, &rest, &name, &value), 0);
 }
 
 static void test_parameters(void)

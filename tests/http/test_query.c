@@ -117,12 +117,43 @@ static void test_a_value_may_hold_a_zero(void **state)
     arena_free(&arena);
 }
 
+/* The pairs as they are taken: "name=value;" each. */
+static void check_all(const char *pairs, const char *expected)
+{
+    struct arena arena = { .chunks = NULL };
+    char *copy = guarded_copy(pairs, strlen(pairs)), seen[128] = "";
+    cress_str rest = { copy, strlen(pairs) }, name, value;
+
+    while (query_next(&arena, &rest, &name, &value) == 1) {
+        assert_int_equal(strlen(name.data) + strlen(value.data), name.len + value.len);
+        strcat(strcat(strcat(strcat(seen, name.data), "="), value.data), ";");
+    }
+    assert_string_equal(seen, expected);
+    assert_int_equal(rest.len, 0);
+    guarded_free(copy, strlen(pairs));
+    arena_free(&arena);
+}
+
+static void test_all_in_order(void **state)
+{
+    (void)state;
+    check_all("", "");
+    check_all("&&", "");
+    check_all("tag=a&tag=b&c", "tag=a;tag=b;c=;");
+    check_all("&a=1&&b=x%20y+z&", "a=1;b=x y z;");
+    check_all("=1&=", "=1;=;");
+    check_all("a%3Db=c%26d", "a=b=c&d;");
+    check_all("a=%4&%zz=%", "a=%4;%zz=%;");
+}
+
 static void test_absent_pairs(void **state)
 {
     struct arena arena = { .chunks = NULL };
 
     (void)state;
     assert_null(query_find(&arena, (cress_str){ NULL, 0 }, "a").data);
+    cress_str none = { NULL, 0 }, name, value;
+    assert_int_equal(query_next(&arena, &none, &name, &value), 0);
 }
 
 int main(void)
@@ -134,6 +165,7 @@ int main(void)
         cmocka_unit_test(test_parameters),
         cmocka_unit_test(test_parameters_are_decoded),
         cmocka_unit_test(test_a_value_may_hold_a_zero),
+        cmocka_unit_test(test_all_in_order),
         cmocka_unit_test(test_absent_pairs),
     };
 

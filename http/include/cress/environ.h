@@ -15,14 +15,19 @@
 
 typedef struct cress_environ cress_environ;
 
-/* One key: REQUEST_METHOD, SCRIPT_NAME, PATH_INFO, QUERY_STRING, CONTENT_TYPE,
- * CONTENT_LENGTH, SERVER_NAME, SERVER_PORT, SERVER_PROTOCOL, SERVER_SOFTWARE,
- * GATEWAY_INTERFACE, REMOTE_ADDR, REMOTE_HOST (the address), REMOTE_PORT, REQUEST_URI, RAW_URI, HTTPS (with TLS),
- * wsgi.version, wsgi.url_scheme, wsgi.multithread, wsgi.multiprocess,
- * wsgi.run_once, wsgi.input_terminated (these say "true" or "false"), and HTTP_* for header fields, where a
- * repeated field's values are joined as RFC 9110 5.3 says (Cookie by "; "). A
- * field with an underscore in its name is not seen (it would collide). Absent:
- * data == NULL; also, with errno ENOMEM, when memory ran out. */
+/* One key:
+ *
+ *   REQUEST_METHOD SCRIPT_NAME PATH_INFO QUERY_STRING CONTENT_TYPE CONTENT_LENGTH SERVER_NAME
+ *   SERVER_PORT SERVER_PROTOCOL SERVER_SOFTWARE GATEWAY_INTERFACE REMOTE_ADDR REMOTE_HOST (the
+ *   address) REMOTE_PORT REQUEST_URI RAW_URI
+ *   HTTPS ("on") SSL_PROTOCOL SSL_CIPHER SSL_TLS_SNI, with TLS
+ *   wsgi.version wsgi.url_scheme, and "true" or "false": wsgi.multithread wsgi.multiprocess
+ *   wsgi.run_once wsgi.input_terminated
+ *   HTTP_*, header fields: a repeated field's values are joined as RFC 9110 5.3 says (Cookie by
+ *   "; "); a field with an underscore in its name is not seen (it would collide)
+ *
+ * wsgi.input is cress_input_read and its like, wsgi.errors cress_log, wsgi.file_wrapper
+ * cress_response_send_file. Absent: data == NULL; also, with errno ENOMEM, when memory ran out. */
 CRESS_API cress_str cress_environ_get(const cress_environ *env, const char *key);
 
 /* Calls fn for each key above that is there, then for each HTTP_*, until fn
@@ -57,6 +62,13 @@ CRESS_API bool cress_header_at(const cress_environ *env, size_t index, cress_str
 CRESS_API cress_str cress_query_get(cress_environ *env, const char *name);
 /* The same in a form body read before. gevent's tutorial: request.form. */
 CRESS_API cress_str cress_form_get(cress_environ *env, cress_str form, const char *name);
+/* All of them in order, also repeated ones, one with each call: `rest` begins as a form or as
+ * cress_query_string(env) and loses its first pair. 1; 0: there are no more; -1: ENOMEM.
+ *
+ *     for (cress_str rest = form, name, value; cress_form_next(env, &rest, &name, &value) > 0;)
+ */
+CRESS_API int cress_form_next(cress_environ *env, cress_str *rest, cress_str *ret_name,
+                              cress_str *ret_value);
 
 /* The peer's address as text ("" for a unix socket): REMOTE_ADDR. */
 CRESS_API cress_str cress_remote_addr(const cress_environ *env);
