@@ -100,13 +100,16 @@ static int grow_fields(struct http_exchange *x)
 }
 
 /* A name that begins where the last one ended goes on with it. More fields than
- * allowed are counted as lines and need no place. */
+ * allowed are counted as lines and need no place. All values are alike to llhttp: what
+ * concerns us is read in finish_fields, and llhttp takes a tab behind a Content-Length
+ * (RFC 9112 5.1) for a part of it. */
 static int on_header_field(llhttp_t *parser, const char *at, size_t len)
 {
     struct http_exchange *x = exchange_of_parser(parser);
     cress_environ *env = &x->env;
     uint32_t offset = offset_of(x, at);
 
+    parser->header_state = 0;
     if (env->field_count > 0) {
         struct http_field *last = &env->fields[env->field_count - 1];
         if (offset == last->name + last->name_len) {
