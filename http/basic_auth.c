@@ -102,7 +102,8 @@ static int challenge(cress_environ *env, cress_response *res, const char *realm)
 
 int cress_basic_auth(cress_environ *env, cress_response *res, void *self)
 {
-    const cress_basic_auth_options *options = self;
+    static const cress_basic_auth_options nobody;
+    const cress_basic_auth_options *options = self ? self : &nobody;
     cress_str user;
     int result = check(env, options, &user);
 

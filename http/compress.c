@@ -8,7 +8,7 @@
 
 #include "coding.h"
 #include "exchange.h"
-#include "hook.h"
+#include "fields.h"
 #include "text.h"
 
 #include <cress/negotiate.h>
@@ -182,7 +182,7 @@ static bool gets_smaller(cress_str content_type, const char *const others[])
 
 static bool has(cress_response *res, const char *name)
 {
-    return hooks_find_field(res, name, 0).data != NULL;
+    return fields_find(res, name, 0).data != NULL;
 }
 
 static bool forbids_transforming(cress_response *res)
@@ -190,23 +190,26 @@ static bool forbids_transforming(cress_response *res)
     static const char word[] = "no-transform";
     cress_str value;
 
-    for (size_t i = 0; (value = hooks_find_field(res, "Cache-Control", i)).data; i++)
+    for (size_t i = 0; (value = fields_find(res, "Cache-Control", i)).data; i++)
         for (size_t at = 0; at + sizeof word - 1 <= value.len; at++)
             if (strncasecmp(value.data + at, word, sizeof word - 1) == 0)
                 return true;
     return false;
 }
 
+/* Is it compressed for some clients? Of a 304 and a 206 it is asked of the whole, of which they
+ * do not say enough: it may be. */
 static bool is_compressible(const struct compress *c, cress_response *res)
 {
     int status = res->status;
     cress_str type = cress_response_get_header(res, "Content-Type");
 
-    if (status == 204 || status == 205 || status == 206 || has(res, "Content-Encoding") ||
-        has(res, "Content-Range") || has(res, "Content-MD5") || has(res, "Digest") ||
-        has(res, "Content-Digest") || has(res, "Repr-Digest") || forbids_transforming(res))
+    if (status == 204 || status == 205 || has(res, "Content-Encoding") ||
+        (status != 206 && has(res, "Content-Range")) || has(res, "Content-MD5") ||
+        has(res, "Digest") || has(res, "Content-Digest") || has(res, "Repr-Digest") ||
+        forbids_transforming(res))
         return false;
-    if (status == 304)
+    if (status == 304 || status == 206)
         return true;
     return type.data && gets_smaller(type, c->options ? c->options->types : NULL);
 }
@@ -297,20 +300,20 @@ static int run_flush(struct compress *c, cress_response *res)
     if (!c->written && !c->flushing)
         return 0;
     c->flushing = true;
-    if (run(c, res, CODING_FLUSH, NULL, 0) < 0)
+    if (run(c, res, CODING_FLUSH, "", 0) < 0)
         return -1;
     c->flushing = c->written = false;
     return 0;
 }
 
 /* [waits] */
-static int take_turns(struct compress *c, size_t taken)
+static int take_turns(struct compress *c, cress_response *res, size_t taken)
 {
     c->turn += taken;
     if (c->turn < SLICE)
         return 0;
     c->turn = 0;
-    return cress_sleep(0);
+    return exchange_yield(exchange_of_response(res));
 }
 
 static int take(struct compress *c, cress_response *res, const char *data, size_t len)
@@ -322,7 +325,7 @@ static int take(struct compress *c, cress_response *res, const char *data, size_
     c->written = true;
     while (len > 0) {
         size_t some = len < SLICE - c->turn ? len : SLICE - c->turn;
-        if (run(c, res, CODING_TAKE, data, some) < 0 || take_turns(c, some) < 0)
+        if (run(c, res, CODING_TAKE, data, some) < 0 || take_turns(c, res, some) < 0)
             return -1;
         data += some;
         len -= some;
@@ -391,7 +394,7 @@ static int on_end(cress_hook *hook, cress_response *res)
         return 0;
     if (c->flushing && run_flush(c, res) < 0)
         return -1;
-    if (c->begun && run(c, res, CODING_END, NULL, 0) < 0)
+    if (c->begun && run(c, res, CODING_END, "", 0) < 0)
         return -1;
     if (!c->passed && c->len > 0 && set_length(res, c->len) < 0)
         return -1;
@@ -409,6 +412,12 @@ static int hold_body(struct compress *c, cress_response *res)
     return 0;
 }
 
+/* Of a part it is not known how large the whole is. */
+static bool is_too_small(const struct compress *c, const cress_response *res)
+{
+    return res->status != 206 && res->has_length && res->length < min_size_of(c->options);
+}
+
 static int on_head(cress_hook *hook, cress_response *res)
 {
     struct compress *c = (struct compress *)(void *)hook;
@@ -419,11 +428,11 @@ static int on_head(cress_hook *hook, cress_response *res)
     c->is_head = cress_str_equal(cress_method(cress_response_environ(res)), "HEAD");
     hook->write = NULL;
     hook->flush = hook->end = NULL;
-    if (!is_compressible(c, res) || (res->has_length && res->length < min_size_of(c->options)))
+    if (!is_compressible(c, res) || is_too_small(c, res))
         return 0;
     if (cress_response_vary(res, "Accept-Encoding") < 0)
         return -1;
-    if (!c->coding)
+    if (!c->coding || res->status == 206)
         return 0;
     if (res->status == 304)
         return weaken_etag(res);

@@ -58,7 +58,7 @@ cress_str cress_cookie_get(cress_environ *env, const char *name)
 
 static bool is_octet(char c)
 {
-    return c > ' ' && c < 0x7f && c != '"' && c != ',' && c != ';' && c != '\\';
+    return c > ' ' && (unsigned char)c < 0x7f && c != '"' && c != ',' && c != ';' && c != '\\';
 }
 
 /* In quotes, or without. */
@@ -79,7 +79,7 @@ static bool is_path(const char *path)
     size_t len = strlen(path);
 
     for (size_t i = 0; i < len; i++)
-        if (path[i] < ' ' || path[i] == 0x7f || path[i] == ';')
+        if (path[i] < ' ' || (unsigned char)path[i] >= 0x7f || path[i] == ';')
             return false;
     return path[0] == '/' && len <= MAX_ATTRIBUTE;
 }

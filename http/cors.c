@@ -81,6 +81,8 @@ static int respond_preflight(cress_response *res, const struct cors *cors)
 
 int cress_cors(cress_environ *env, cress_response *res, void *self)
 {
+    static const cress_cors_options defaults;
+    const cress_cors_options *options = self ? self : &defaults;
     struct cors *cors = cress_environ_alloc(env, sizeof *cors);
     cress_str origin = cress_header_get(env, "Origin");
 
@@ -88,8 +90,8 @@ int cress_cors(cress_environ *env, cress_response *res, void *self)
         return -1;
     *cors = (struct cors){
         .hook = { .head = on_head },
-        .options = self,
-        .origin = allowed_origin(self, origin),
+        .options = options,
+        .origin = allowed_origin(options, origin),
     };
     if (origin.data && cress_str_equal(cress_method(env), "OPTIONS") &&
         cress_header_get(env, "Access-Control-Request-Method").data)

@@ -446,30 +446,38 @@ static cress_str make_key(const cress_environ *env, cress_str name)
     return (cress_str){ key, 5 + name.len };
 }
 
-int cress_environ_each(const cress_environ *env,
-                       int (*fn)(void *arg, cress_str key, cress_str value), void *arg)
+typedef int visit_fn(void *arg, cress_str key, cress_str value);
+
+/* One of the request's own, unless it was set to something else. */
+static int visit(const cress_environ *env, visit_fn *fn, void *arg, cress_str key, cress_str value)
+{
+    return key.data && value.data && !find_extra(env, key.data) ? fn(arg, key, value) : 0;
+}
+
+/* Of several fields of one name the first stands for all. */
+static int visit_field(const cress_environ *env, visit_fn *fn, void *arg, uint32_t i)
+{
+    cress_str name = name_at(env, i);
+
+    if (is_host(name) || has_underscore(name) || is_plain_variable(name) ||
+        find_field(env, name, 0) != i)
+        return 0;
+    return visit(env, fn, arg, make_key(env, name), get_field(env, name));
+}
+
+int cress_environ_each(const cress_environ *env, visit_fn *fn, void *arg)
 {
     int result = 0;
 
     for (const struct http_extra *extra = env->extras; extra && result == 0; extra = extra->next)
         if (extra->value.data)
             result = fn(arg, extra->key, extra->value);
-    for (size_t i = 0; i < VARIABLES && result == 0; i++) {
-        cress_str value = variables[i].get(env);
-        if (value.data && !find_extra(env, variables[i].key.data))
-            result = fn(arg, variables[i].key, value);
-    }
-    if (result == 0 && env->host.data)
-        result = fn(arg, CRESS_STR("HTTP_HOST"), env->host);
-    for (uint32_t i = 0; i < env->field_count && result == 0; i++) {
-        cress_str name = name_at(env, i);
-        if (is_host(name) || has_underscore(name) || is_plain_variable(name) ||
-            find_field(env, name, 0) != i)
-            continue;
-        cress_str key = make_key(env, name), value = get_field(env, name);
-        if (key.data && value.data && !find_extra(env, key.data))
-            result = fn(arg, key, value);
-    }
+    for (size_t i = 0; i < VARIABLES && result == 0; i++)
+        result = visit(env, fn, arg, variables[i].key, variables[i].get(env));
+    if (result == 0)
+        result = visit(env, fn, arg, CRESS_STR("HTTP_HOST"), env->host);
+    for (uint32_t i = 0; i < env->field_count && result == 0; i++)
+        result = visit_field(env, fn, arg, i);
     return result;
 }
 

@@ -150,6 +150,28 @@ size_t exchange_body_room(struct http_exchange *x)
     return x->in_size - x->fill;
 }
 
+void exchange_take_turns(struct http_exchange *x)
+{
+    x->yields = true;
+    cress_take_turns();
+    x->yields = false;
+}
+
+void exchange_take_turns_after(struct http_exchange *x, size_t bytes)
+{
+    x->yields = true;
+    cress_take_turns_after(bytes);
+    x->yields = false;
+}
+
+int exchange_yield(struct http_exchange *x)
+{
+    x->yields = true;
+    int result = cress_sleep(0);
+    x->yields = false;
+    return result;
+}
+
 void exchange_mark_gone(struct http_exchange *x)
 {
     x->http->gone = true;

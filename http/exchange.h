@@ -55,12 +55,13 @@ struct cress_environ {
     struct http_field *fields;
     uint32_t field_count, field_capacity;
     struct http_deferred *deferred;
-    const struct cress_layer *layer;  /* the running one of a chain */
-    const struct router_frame *route; /* of the innermost router that called an app */
-    struct error_pages *pages;        /* innermost first */
-    struct http_extra *extras;        /* newest first */
-    cress_str script;                 /* what mounts took off the path; absent: nothing */
-    uint8_t method_id;                /* llhttp_method_t */
+    const struct cress_layer *layer;   /* the running one of a chain */
+    const struct router_frame *route;  /* of the innermost router that called an app */
+    const struct cress_route *matched; /* what a router called last */
+    struct error_pages *pages;         /* innermost first */
+    struct http_extra *extras;         /* newest first */
+    cress_str script;                  /* what mounts took off the path; absent: nothing */
+    uint8_t method_id;                 /* llhttp_method_t */
     uint8_t minor;
     bool closes;           /* the client wants no further request on this connection */
     bool asks_to_close;    /* Connection: close */
@@ -114,7 +115,8 @@ struct cress_response {
     bool complete;  /* the framing is complete */
     bool cut;       /* the message cannot be completed */
     bool ignores_gone;
-    bool switched; /* to another protocol: 101 */
+    bool switched;    /* to another protocol: 101 */
+    bool is_replaced; /* by an error page, since the app failed */
 };
 
 enum http_phase {
@@ -136,10 +138,12 @@ struct http_exchange {
     size_t in_size, start, pos, fill;
     char *out; /* a block; NULL: nothing is collected */
     size_t out_start, out_end;
+    uint64_t taken;    /* bytes that a client took which had to be waited for */
     bool skipped_line; /* the one empty line before a request */
     bool eof;          /* the client sends no more */
     bool broken;       /* output was cut off in the middle: send nothing more */
     bool busy;         /* a greenlet waits in a write */
+    bool yields;       /* a greenlet lets others run, and waits for nothing */
 
     /* From here on zeroed for each request, up to `parser`. */
     uint8_t phase; /* enum http_phase */
@@ -188,6 +192,12 @@ int exchange_keep_room(struct http_exchange *x);
 /* The room while a request is served: moves unread bytes down to the head's
  * end. It may be 0. */
 size_t exchange_body_room(struct http_exchange *x);
+
+/* cress_take_turns and cress_sleep(0), during which the handler does not wait: a client that
+ * sends no more has not left. */
+void exchange_take_turns(struct http_exchange *x);
+void exchange_take_turns_after(struct http_exchange *x, size_t bytes);
+int exchange_yield(struct http_exchange *x);
 
 /* The client left: wakes who waits for that. */
 void exchange_mark_gone(struct http_exchange *x);

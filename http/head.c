@@ -7,6 +7,8 @@
 #include "chunked.h"
 #include "date.h"
 #include "fail.h"
+#include "fields.h"
+#include "hook.h"
 #include "status.h"
 #include "text.h"
 
@@ -14,11 +16,17 @@
 
 /* ---- the app's fields ------------------------------------------------------------------- */
 
-bool head_is_servers_own(cress_str name)
+static bool is_servers_own(cress_str name)
 {
     return cress_str_equal_nocase(name, "Connection") ||
            cress_str_equal_nocase(name, "Transfer-Encoding") ||
            cress_str_equal_nocase(name, "Keep-Alive");
+}
+
+bool head_is_field(cress_str name, cress_str value)
+{
+    return text_all(name.data, name.len, TEXT_TOKEN) && text_is_value(value.data, value.len) &&
+           !is_servers_own(name);
 }
 
 int head_reserve_fields(cress_response *res, size_t more)
@@ -66,8 +74,7 @@ int head_add_field(cress_response *res, const char *name_text, const char *value
 
     cress_str name = head_str(name_text), value = head_str(value_text);
 
-    if (!text_all(name.data, name.len, TEXT_TOKEN) || !text_is_value(value.data, value.len) ||
-        head_is_servers_own(name))
+    if (!head_is_field(name, value))
         return fail_with(EINVAL);
     if (cress_str_equal_nocase(name, "Content-Length"))
         return set_length(res, value);
@@ -115,9 +122,9 @@ int cress_start_response(cress_response *res, int status, const cress_header hea
 int cress_response_add_header(cress_response *res, const char *name, const char *value)
 {
     if (res->status == 0)
-        return fail_with(EINVAL);
-    if (head_check_startable(res, res->status) < 0)
-        return -1;
+        return fields_wait(res, head_add_field, name, value);
+    if (res->committed || (res->begun && !hooks_are_running(res)))
+        return fail_with(EALREADY);
     return head_add_field(res, name, value);
 }
 

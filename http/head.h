@@ -26,8 +26,8 @@ void head_restart(cress_response *res, int status);
 int head_add_field(cress_response *res, const char *name, const char *value);
 /* Room for so many bytes of fields behind those that are there. -1: ENOMEM, E2BIG. */
 int head_reserve_fields(cress_response *res, size_t more);
-/* Fields of the connection, which no app sets. */
-bool head_is_servers_own(cress_str name);
+/* Can an app set it? Not those of the connection. */
+bool head_is_field(cress_str name, cress_str value);
 
 /* Will the connection close behind this response? */
 bool head_closes(const struct http_exchange *x);

@@ -21,9 +21,11 @@ void hooks_push(cress_response *res);
 void hooks_restart(cress_response *res);
 /* Has a hook taken the length of a body away that is not going to be sent? */
 bool hooks_hide_length(const cress_response *res);
-
-/* The value of the index-th field of that name: a slice, without a NUL; absent: there is none. */
-cress_str hooks_find_field(const cress_response *res, const char *name, size_t index);
+void hooks_take_length(cress_response *res);
+/* Is this called from a hook? */
+bool hooks_are_running(const cress_response *res);
+/* The one that was put on last; NULL: there is none. */
+cress_hook *hooks_innermost(const cress_response *res);
 
 /* [waits] The page of a status: an app's, as error_pages.c finds it, or else the plain one. The
  * response is started again; fields are put on it by hooks. */

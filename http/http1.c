@@ -54,9 +54,12 @@ cress_response *cress_http1_response(cress_http1 *h)
     return &h->exchange->res;
 }
 
+/* An empty line before a request (RFC 9112 2.2) is no part of it. */
 bool cress_http1_idle(const cress_http1 *h)
 {
-    return !h->exchange;
+    const struct http_exchange *x = h->exchange;
+
+    return !x || (x->skipped_line && !x->parsing && x->pos == x->fill);
 }
 
 bool cress_http1_cancels(const cress_http1 *h)
@@ -216,7 +219,7 @@ static const char *describe_failure(bool is_answered, int error)
 /* A limit that passed, a kill and a faulty body are not the app's doing. */
 static const char *fail_request(struct http_exchange *x, int error)
 {
-    int status = status_for(x, error);
+    int status = x->res.wrong ? 500 : status_for(x, error);
     bool is_answered = response_error(&x->res, status, CRESS_STR(""));
 
     if (x->res.wrong || status != 500)
@@ -341,7 +344,7 @@ bool cress_http1_leave(cress_http1 *h)
 {
     struct http_exchange *x = h->exchange;
 
-    if (!x || x->phase != PHASE_REQUEST || x->input.busy || x->busy)
+    if (!x || x->phase != PHASE_REQUEST || x->input.busy || x->busy || x->yields)
         return false;
     if (x->res.switched && x->res.ignores_gone)
         return false;
@@ -371,10 +374,30 @@ int cress_http1_pull(cress_http1 *h)
     }
     if (got < 0 && !exchange_is_peer_error(errno))
         return 1;
-    if (got == 0 && x->busy)
-        return 0; /* a write finds out by itself whether anybody reads it */
+    if (got == 0 && (x->busy || x->yields))
+        return 0; /* a write finds out by itself whether anybody reads it; so does the next wait */
     x->eof = true;
     return got == 0 && may_half_close(x) ? 0 : leave(x);
+}
+
+bool cress_http1_stop(cress_http1 *h)
+{
+    const struct http_exchange *x = h->exchange;
+
+    h->closing = h->stops = true;
+    return x && x->res.switched && x->input.busy;
+}
+
+bool cress_http1_awaits_client(const cress_http1 *h)
+{
+    const struct http_exchange *x = h->exchange;
+
+    return x && (x->busy || (x->input.busy && !x->res.switched));
+}
+
+uint64_t cress_http1_progress(const cress_http1 *h)
+{
+    return h->exchange ? h->exchange->taken + h->exchange->input.taken : 0;
 }
 
 /* ---- for logs and reports ------------------------------------------------------------------------- */
@@ -409,6 +432,23 @@ static char *put_bounded(char *to, const char *end, cress_str text)
     return to;
 }
 
+/* Would it end a line of a report, or steer a terminal? The bytes of C1 are sound behind others
+ * of UTF-8, but not behind 0xc2. */
+static bool is_control(unsigned char before, unsigned char c)
+{
+    bool may_be_c1 = c >= 0x80 && c < 0xa0;
+
+    return c < ' ' || c == 0x7f || (may_be_c1 && (before < 0x80 || before == 0xc2));
+}
+
+/* The same of decoded text, behind at least one byte. */
+static char *put_harmless(char *to, const char *end, cress_str text)
+{
+    for (; text.len-- > 0 && to < end; to++, text.data++)
+        *to = is_control((unsigned char)to[-1], (unsigned char)*text.data) ? '?' : *text.data;
+    return to;
+}
+
 void cress_http1_describe(const cress_http1 *h, char *buf, size_t size)
 {
     const struct http_exchange *x = h->exchange;
@@ -419,8 +459,8 @@ void cress_http1_describe(const cress_http1 *h, char *buf, size_t size)
     if (x && x->phase == PHASE_REQUEST) {
         to = put_bounded(to, buf + size - 1, x->env.method);
         to = put_bounded(to, buf + size - 1, CRESS_STR(" "));
-        to = put_bounded(to, buf + size - 1, x->env.script);
-        to = put_bounded(to, buf + size - 1, x->env.path);
+        to = put_harmless(to, buf + size - 1, x->env.script);
+        to = put_harmless(to, buf + size - 1, x->env.path);
     } else {
         to = put_bounded(to, buf + size - 1, CRESS_STR("HTTP connection"));
     }

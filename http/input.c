@@ -13,8 +13,9 @@
 #include <errno.h>
 
 enum {
-    DIRECT = 1024, /* smaller reads go through the buffer */
-    FIRST_PIECE = 4096,
+    DIRECT = 1024,           /* smaller reads go through the buffer */
+    FIRST_PIECE = 4096,      /* chunked: of a body that is read as a whole */
+    ON_CREDIT = 1024 * 1024, /* counted: memory for what was only announced */
 };
 
 static int fail_for_good(struct http_exchange *x, int error)
@@ -247,12 +248,21 @@ static ssize_t read_piece(struct http_exchange *x, void *buf, size_t len)
 
 /* ---- for the app ----------------------------------------------------------------------------- */
 
+/* A client may send as fast as we read. */
+static ssize_t read_in_turn(struct http_exchange *x, void *buf, size_t len)
+{
+    ssize_t got = read_piece(x, buf, len);
+
+    if (got > 0)
+        exchange_take_turns_after(x, (size_t)got);
+    return got;
+}
+
 ssize_t cress_input_read(cress_environ *env, void *buf, size_t len)
 {
     if (cress_check() < 0)
         return -1;
-    cress_take_turns();
-    return len > 0 ? read_piece(exchange_of_env(env), buf, len) : 0;
+    return len > 0 ? read_in_turn(exchange_of_env(env), buf, len) : 0;
 }
 
 ssize_t cress_input_readline(cress_environ *env, char *buf, size_t len)
@@ -264,7 +274,6 @@ ssize_t cress_input_readline(cress_environ *env, char *buf, size_t len)
 
     if (cress_check() < 0)
         return -1;
-    cress_take_turns();
     if (len < 2) {
         errno = EINVAL;
         return -1;
@@ -277,6 +286,7 @@ ssize_t cress_input_readline(cress_environ *env, char *buf, size_t len)
         memcpy(buf + total, data, piece);
         consume(x, piece);
         total += piece;
+        exchange_take_turns_after(x, piece);
     }
     buf[total] = '\0';
     return there < 0 ? -1 : (ssize_t)total;
@@ -287,8 +297,8 @@ ssize_t cress_input_readline(cress_environ *env, char *buf, size_t len)
 static ssize_t read_up_to(struct http_exchange *x, char *buf, size_t len, size_t capacity)
 {
     while (len < capacity) {
-        ssize_t got = read_piece(x, buf + len, capacity - len);
-        if (got < 0)
+        ssize_t got = read_in_turn(x, buf + len, capacity - len);
+        if (got < 0 || cress_check() < 0)
             return -1;
         if (got == 0)
             break;
@@ -316,13 +326,14 @@ int cress_input_read_all(cress_environ *env, size_t limit, cress_str *ret_body)
 {
     struct http_exchange *x = exchange_of_env(env);
     const struct http_input *input = &x->input;
-    size_t capacity = input->kind == BODY_COUNTED ? input->left : FIRST_PIECE;
+    bool is_counted = input->kind == BODY_COUNTED;
+    size_t capacity = !is_counted ? FIRST_PIECE : input->left < ON_CREDIT ? input->left : ON_CREDIT;
     char *buf = "";
     ssize_t len = 0;
 
     if (cress_check() < 0)
         return -1;
-    if (input->kind == BODY_COUNTED && input->left > limit)
+    if (is_counted && (input->left > limit || input->left >= PTRDIFF_MAX))
         return too_much();
     while (!input->ended) {
         buf = enlarge(x, buf, (size_t)len, capacity);
@@ -331,7 +342,7 @@ int cress_input_read_all(cress_environ *env, size_t limit, cress_str *ret_body)
         if ((size_t)len > limit ||
             (input->kind == BODY_CHUNKED && input->span_len && (size_t)len == limit))
             return too_much();
-        capacity *= 2;
+        capacity = is_counted ? (size_t)len + input->left : capacity * 2;
         buf[len] = '\0';
     }
     *ret_body = (cress_str){ buf, (size_t)len };

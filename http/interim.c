@@ -16,8 +16,7 @@ static ssize_t measure_fields(const cress_header headers[])
     for (const cress_header *header = headers; header && header->name; header++) {
         cress_str name = head_str(header->name),
                   value = head_str(header->value ? header->value : "\n");
-        if (!text_all(name.data, name.len, TEXT_TOKEN) || !text_is_value(value.data, value.len) ||
-            head_is_servers_own(name) || cress_str_equal_nocase(name, "Content-Length") ||
+        if (!head_is_field(name, value) || cress_str_equal_nocase(name, "Content-Length") ||
             cress_str_equal_nocase(name, "Upgrade"))
             return fail_with(EINVAL);
         size += name.len + value.len + sizeof ": \r\n";

@@ -8,6 +8,7 @@
 #include "utf8.h"
 
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,8 +109,8 @@ static size_t plain_bytes(const char *at, size_t len)
 {
     size_t i = 0;
 
-    while (i < len && at[i] >= ' ' && at[i] != '"' && at[i] != '\\')
-        i++; /* char is signed: beyond ASCII it is below a blank */
+    while (i < len && at[i] >= ' ' && (unsigned char)at[i] < 0x80 && at[i] != '"' && at[i] != '\\')
+        i++;
     return i;
 }
 
@@ -227,13 +228,15 @@ void cress_json_key(cress_json *json, const char *name)
 
 void cress_json_raw(cress_json *json, cress_str value)
 {
+    if (value.len == 0)
+        value = CRESS_STR("null");
     if (begin_value(json))
         put(json, value.data, value.len);
 }
 
 void cress_json_null(cress_json *json)
 {
-    cress_json_raw(json, CRESS_STR("null"));
+    cress_json_raw(json, CRESS_STR(""));
 }
 
 void cress_json_bool(cress_json *json, bool value)
@@ -274,12 +277,17 @@ void cress_json_uint(cress_json *json, uint64_t value)
     put_number(json, false, value);
 }
 
-/* printf takes the decimal point from the locale. */
+/* printf takes the decimal point from the locale; it may be more than one byte. */
 static void set_point(char *text)
 {
+    char *to = text;
+
     for (; *text; text++)
-        if (!text_is(*text, TEXT_DIGIT) && !strchr("+-e", *text))
-            *text = '.';
+        if (text_is(*text, TEXT_DIGIT) || strchr("+-e", *text))
+            *to++ = *text;
+        else if (to[-1] != '.')
+            *to++ = '.';
+    *to = '\0';
 }
 
 void cress_json_double(cress_json *json, double value)
@@ -290,7 +298,8 @@ void cress_json_double(cress_json *json, double value)
         fail(json, EDOM);
         return;
     }
-    for (int digits = 15; digits <= 17; digits++) {
+    /* What has at most 15 digits comes back as it was, but for numbers below the normal ones. */
+    for (int digits = fabs(value) < DBL_MIN ? 1 : 15; digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, value);
         if (strtod(text, NULL) == value)
             break;

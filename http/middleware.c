@@ -54,6 +54,9 @@ struct error_pages {
 
 int cress_error_pages(cress_environ *env, cress_response *res, void *self)
 {
+    if (!self)
+        return cress_next(env, res);
+
     struct error_pages *pages = cress_environ_alloc(env, sizeof *pages);
 
     if (!pages)
@@ -188,7 +191,7 @@ int cress_body_limit(cress_environ *env, cress_response *res, void *self)
 {
     const uint64_t *bytes = self;
 
-    if (cress_input_limit(env, *bytes) < 0)
+    if (bytes && cress_input_limit(env, *bytes) < 0)
         return cress_respond_error(res, 413, NULL);
     return cress_next(env, res);
 }

@@ -46,23 +46,23 @@ static const char *find_unquoted(const char *at, const char *end, char c)
     return at;
 }
 
-/* RFC 9110 12.4.2; -1: malformed. */
+/* RFC 9110 12.4.2; -1: malformed. There are clients (Java's) that leave the zero out, and such as
+ * send more than three digits. */
 static int parse_weight(cress_str text)
 {
-    static const int digits[] = { 100, 10, 1 };
-    int weight = 0;
+    const char *at = text.data, *end = at + text.len;
+    int whole = at < end && (*at == '0' || *at == '1') ? *at++ - '0' : -1, weight = 0;
 
-    if (text.len == 0 || text.len > 5 || (text.data[0] != '0' && text.data[0] != '1') ||
-        (text.len > 1 && text.data[1] != '.'))
+    if (at == end)
+        return whole * FULL;
+    if (*at++ != '.' || (whole < 0 && at == end))
         return -1;
-    for (size_t i = 2; i < text.len; i++) {
-        if (!text_is(text.data[i], TEXT_DIGIT))
+    for (int unit = FULL / 10; at < end; at++, unit /= 10) {
+        if (!text_is(*at, TEXT_DIGIT))
             return -1;
-        weight += digits[i - 2] * (text.data[i] - '0');
+        weight += unit * (*at - '0');
     }
-    if (text.data[0] == '0')
-        return weight;
-    return weight == 0 ? FULL : -1;
+    return whole < 1 ? weight : weight == 0 ? FULL : -1;
 }
 
 /* False: malformed. */
@@ -194,8 +194,8 @@ static int close_type(const struct range *range, cress_str offer)
         return 0;
     if (text_equal_nocase(range->name, type))
         return 3 + count;
-    if (cress_str_equal(range->name, "*/*"))
-        return 1;
+    if (cress_str_equal(range->name, "*/*") || cress_str_equal(range->name, "*"))
+        return 1; /* the second one is Java's */
     return is_type_range(range->name, type) ? 2 : 0;
 }
 

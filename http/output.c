@@ -2,7 +2,8 @@
  * pipelined batch, leave in one send; large pieces go around it.
  *
  * A write is tried without waiting first; the limit on a client that does not read
- * is opened only when one really has to wait, around each SLICE bytes.
+ * is opened only when one really has to wait, around each SLICE bytes. A client that takes
+ * everything as fast as it comes lets others run after each TURN.
  */
 #include "output.h"
 
@@ -12,6 +13,7 @@
 
 enum {
     SLICE = 16 << 10,
+    TURN = 256 << 10,
     FILE_SLICE = 64 << 10,
     FILE_COPY = 8 << 10, /* smaller pieces of a file are collected */
 };
@@ -79,6 +81,8 @@ static ssize_t send_some(struct http_exchange *x, const struct iovec *iov, int c
     x->busy = true;
     sent = send_slice(x, iov);
     x->busy = false;
+    if (sent > 0)
+        x->taken += (size_t)sent;
     return sent;
 }
 
@@ -96,7 +100,7 @@ static int check_sendable(const struct http_exchange *x)
 }
 
 /* All pieces, of which the first `own` bytes are what was collected. */
-static int send_all(struct http_exchange *x, struct iovec *iov, int count)
+static int send_pieces(struct http_exchange *x, struct iovec *iov, int count)
 {
     size_t own = output_pending(x);
 
@@ -111,8 +115,50 @@ static int send_all(struct http_exchange *x, struct iovec *iov, int count)
         advance(&iov, &count, (size_t)sent);
     }
     free_output(x);
+    return 0;
+}
+
+/* How many of these make a turn: more than TURN bytes, perhaps, by what the last has too many. */
+static int count_turn(const struct iovec *iov, int count, size_t *ret_bytes)
+{
+    int some = 0;
+
+    for (*ret_bytes = 0; some < count && *ret_bytes < TURN; some++)
+        *ret_bytes += iov[some].iov_len;
+    return some;
+}
+
+/* In between, as in any wait, nobody else may write. */
+static int let_others_run(struct http_exchange *x)
+{
+    x->busy = true;
+    x->taken += TURN;
+    exchange_take_turns_after(x, TURN);
+    x->busy = false;
+    return check_sendable(x) < 0 ? -1 : cress_check();
+}
+
+/* The same for pieces that may be large. */
+static int send_in_turns(struct http_exchange *x, struct iovec *iov, int count)
+{
+    size_t bytes;
+    int some;
+
+    while ((some = count_turn(iov, count, &bytes)) < count || bytes > TURN) {
+        struct iovec *last = iov + some - 1;
+        struct iovec rest = { .iov_len = bytes > TURN ? bytes - TURN : 0 };
+        last->iov_len -= rest.iov_len;
+        rest.iov_base = (char *)last->iov_base + last->iov_len;
+        if (send_pieces(x, iov, some) < 0 || let_others_run(x) < 0)
+            return -1;
+        *last = rest;
+        iov = last;
+        count -= some - 1;
+    }
+    if (send_pieces(x, iov, count) < 0)
+        return -1;
     if (x->phase == PHASE_REQUEST)
-        cress_take_turns();
+        exchange_take_turns_after(x, bytes);
     return 0;
 }
 
@@ -123,7 +169,11 @@ int output_flush(struct http_exchange *x)
     if (check_sendable(x) < 0)
         return -1;
     struct iovec iov = collected(x);
-    return send_all(x, &iov, 1);
+    if (send_pieces(x, &iov, 1) < 0)
+        return -1;
+    if (x->phase == PHASE_REQUEST)
+        exchange_take_turns(x);
+    return 0;
 }
 
 int output_send(struct http_exchange *x, const void *data, size_t len, const char *tail)
@@ -138,7 +188,7 @@ int output_send(struct http_exchange *x, const void *data, size_t len, const cha
     iov[count++] = (struct iovec){ (void *)(uintptr_t)data, len };
     if (*tail)
         iov[count++] = (struct iovec){ (void *)(uintptr_t)tail, strlen(tail) };
-    if (send_all(x, iov, count) == 0)
+    if (send_in_turns(x, iov, count) == 0)
         return 0;
     x->broken = true;
     return -1;
@@ -173,7 +223,7 @@ ssize_t output_writev(struct http_exchange *x, const struct iovec *iov, int coun
     for (int done = 0, some; done < count; done += some) {
         some = count - done < AT_ONCE ? count - done : AT_ONCE;
         memcpy(pieces, iov + done, (size_t)some * sizeof *pieces);
-        if (send_all(x, pieces, some) < 0) {
+        if (send_in_turns(x, pieces, some) < 0) {
             x->broken = true; /* how much of it went out is not known */
             return total ? (ssize_t)total : -1;
         }
@@ -240,6 +290,8 @@ static ssize_t pass_file(struct http_exchange *x, int fd, off_t offset, size_t l
     x->busy = true;
     ssize_t sent = stream->ops->send_file(stream, fd, offset, len < FILE_SLICE ? len : FILE_SLICE);
     x->busy = false;
+    if (sent > 0)
+        x->taken += (size_t)sent;
     int error = errno;
     if (cress_timeout_expired(&limit)) {
         error = ETIMEDOUT;

@@ -187,6 +187,28 @@ static inline int check_line(struct http_exchange *x, const char *end, bool may_
     return check_limits(x, (size_t)(end - line) - (end[-1] == '\r'), (size_t)(end - base));
 }
 
+static bool is_version(const char *at)
+{
+    return memcmp(at, " HTTP/", 6) == 0 && text_is(at[6], TEXT_DIGIT) && at[7] == '.' &&
+           text_is(at[8], TEXT_DIGIT);
+}
+
+static bool is_ours(const char *version)
+{
+    return version[6] == '1' && (version[8] == '0' || version[8] == '1');
+}
+
+/* llhttp would wait for the rest of HTTP/2's preface (RFC 9113 3.4), whatever the version is. */
+static int refuse_preface(struct http_exchange *x, const char *lf)
+{
+    enum { VERSION_LEN = sizeof " HTTP/2.0\r" - 1 };
+    const char *version = lf - VERSION_LEN;
+
+    if (x->line_len >= VERSION_LEN && is_version(version) && !is_ours(version))
+        return refuse(x, 505, "HTTP/2");
+    return refuse(x, 501, "a method that is not served");
+}
+
 /* A line that ends at lf. */
 static inline int end_line(struct http_exchange *x, const char *lf)
 {
@@ -195,10 +217,13 @@ static inline int end_line(struct http_exchange *x, const char *lf)
 
     if (len == 0 || lf[-1] != '\r')
         return bad(x, "a bare line feed");
-    if (x->lines++ == 0)
+    if (x->lines++ == 0) {
         x->line_len = len - 1;
-    else if (len > 1 && x->lines - 1 > config_fields(x->http->config))
+        if (x->parser.method == HTTP_PRI)
+            return refuse_preface(x, lf);
+    } else if (len > 1 && x->lines - 1 > config_fields(x->http->config)) {
         return refuse(x, 431, "too many fields");
+    }
     x->line += len + 1;
     return 0;
 }
@@ -220,17 +245,6 @@ static int check_lines(struct http_exchange *x, size_t until)
 }
 
 /* ---- the whole head -------------------------------------------------------------------- */
-
-static bool is_version(const char *at)
-{
-    return memcmp(at, " HTTP/", 6) == 0 && text_is(at[6], TEXT_DIGIT) && at[7] == '.' &&
-           text_is(at[8], TEXT_DIGIT);
-}
-
-static bool is_ours(const char *version)
-{
-    return version[6] == '1' && (version[8] == '0' || version[8] == '1');
-}
 
 /* RFC 9110 9.3.6: a target that CONNECT cannot have is wrong before the method is. */
 static int refuse_method(struct http_exchange *x, cress_str target)
@@ -673,8 +687,6 @@ static int refusal(struct http_exchange *x, llhttp_errno_t error, const char *at
     const char *base = x->in + x->start, *end = x->in + x->fill;
     const char *reason = llhttp_get_error_reason(&x->parser);
 
-    if (error == HPE_PAUSED_H2_UPGRADE)
-        return refuse(x, 505, "HTTP/2");
     if (error == HPE_INVALID_METHOD && at < end &&
         (text_is(*at, TEXT_TOKEN) || (*at == ' ' && at > base)))
         return refuse(x, 501, "an unknown method");

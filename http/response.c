@@ -52,6 +52,10 @@ static bool has_only_trailers(const struct http_exchange *x, bool is_whole)
 
 static void decide_framing(struct http_exchange *x, cress_response *res, bool is_whole)
 {
+    if (res->status == 205) { /* RFC 9110 15.3.6: whatever the app said */
+        res->has_length = true;
+        res->length = 0;
+    }
     if (status_is_bodiless(res->status))
         res->framing = FRAMING_NONE;
     else if (has_only_trailers(x, is_whole))
@@ -147,7 +151,7 @@ static int put_body(cress_response *res, const void *data, size_t len)
 
 int response_too_long(cress_response *res)
 {
-    res->cut = true;
+    res->cut = res->committed; /* else it can still be answered by 500 */
     res->wrong = "wrote more than its Content-Length";
     return fail_with(EMSGSIZE);
 }
@@ -198,7 +202,8 @@ static int begin_body(cress_response *res, size_t len)
     if (!response_drops_body(res))
         return 1;
     res->sent += len;
-    cress_take_turns(); /* dropping never waits, and there may be no end of it */
+    /* Dropping never waits, and there may be no end of it. */
+    exchange_take_turns(exchange_of_response(res));
     return cress_check();
 }
 

@@ -83,13 +83,19 @@ static void note(struct place *place, const char *name, size_t len, const char *
     }
 }
 
+/* A slash at the end of a mount says nothing: "/api/" is "/api", and "/" is all paths. */
+static bool is_at_end(const char *pattern, bool is_mount)
+{
+    return !*pattern || (is_mount && strcmp(pattern, "/") == 0);
+}
+
 /* The end of what the pattern covers of the path: all of it, or, for a mount, some first
  * segments. NULL: it does not match. */
 static const char *match(const char *pattern, bool is_mount, cress_str path, struct place *place)
 {
     const char *at = path.data, *end = path.data + path.len;
 
-    while (*pattern == '/' && at < end && *at == '/') {
+    while (!is_at_end(pattern, is_mount) && *pattern == '/' && at < end && *at == '/') {
         size_t len = strcspn(++pattern, "/");
         const char *stop = segment_end(++at, end);
         if (*pattern == '*') {
@@ -103,7 +109,7 @@ static const char *match(const char *pattern, bool is_mount, cress_str path, str
         pattern += len;
         at = stop;
     }
-    if (*pattern)
+    if (!is_at_end(pattern, is_mount))
         return NULL;
     return is_mount || at == end ? at : NULL;
 }
@@ -123,9 +129,9 @@ static bool matches(const cress_route *route, cress_str path)
 
 enum kind { KIND_TEXT, KIND_PARAMETER, KIND_REST, KIND_END };
 
-static enum kind kind_at(const char *pattern)
+static enum kind kind_at(const char *pattern, bool is_mount)
 {
-    if (pattern[0] != '/')
+    if (is_at_end(pattern, is_mount) || pattern[0] != '/')
         return KIND_END;
     return pattern[1] == ':' ? KIND_PARAMETER : pattern[1] == '*' ? KIND_REST : KIND_TEXT;
 }
@@ -136,7 +142,7 @@ static bool is_more_specific(const cress_route *a, const cress_route *b)
     const char *at_a = pattern_of(a), *at_b = pattern_of(b);
 
     for (;;) {
-        enum kind kind_a = kind_at(at_a), kind_b = kind_at(at_b);
+        enum kind kind_a = kind_at(at_a, a->mount), kind_b = kind_at(at_b, b->mount);
         if (kind_a != kind_b)
             return kind_a < kind_b;
         if (kind_a == KIND_END)
@@ -307,6 +313,7 @@ int cress_route_request(cress_environ *env, cress_response *res, const cress_rou
         .outer = env->route,
     };
     env->route = &frame;
+    env->matched = route;
     int result = route->mount ? call_mounted(env, res, &frame) : route->app(env, res, route->self);
     env->route = frame.outer;
     return result;
@@ -347,5 +354,5 @@ cress_str cress_route_get(cress_environ *env, const char *name)
 
 const char *cress_route_pattern(const cress_environ *env)
 {
-    return env->route ? pattern_of(env->route->route) : NULL;
+    return env->matched ? pattern_of(env->matched) : NULL;
 }

@@ -9,11 +9,11 @@
 
 #include "base64.h"
 #include "exchange.h"
+#include "fail.h"
 #include "text.h"
 
 #include <cress/hook.h>
 
-#include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -89,10 +89,8 @@ static int verify(const cress_str keys[], const char *message, size_t len, cress
     if (mac_text.len != MAC_TEXT || base64url_decode(theirs, mac_text) != MAC_LEN)
         return 0;
     for (; keys->data; keys++) {
-        if (!make_mac(ours, *keys, message, len)) {
-            errno = ENOMEM;
-            return -1;
-        }
+        if (!make_mac(ours, *keys, message, len))
+            return fail_with(ENOMEM);
         holds |= CRYPTO_memcmp(ours, theirs, MAC_LEN) == 0;
     }
     return holds;
@@ -152,12 +150,11 @@ cress_str cress_unsign(cress_environ *env, const cress_str keys[], const char *p
 int cress_set_signed_cookie(cress_response *res, const cress_str keys[], const cress_cookie *cookie,
                             cress_str data, long lifetime)
 {
-    if (lifetime <= 0 || !cookie->name) {
-        errno = EINVAL;
-        return -1;
-    }
-    cress_str text =
-        cress_sign(cress_response_environ(res), keys, cookie->name, data, time(NULL) + lifetime);
+    time_t expires;
+
+    if (lifetime <= 0 || !cookie->name || __builtin_add_overflow(time(NULL), lifetime, &expires))
+        return fail_with(EINVAL);
+    cress_str text = cress_sign(cress_response_environ(res), keys, cookie->name, data, expires);
     if (!text.data)
         return -1;
     cress_cookie copy = *cookie;

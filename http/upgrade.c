@@ -34,6 +34,19 @@ static ssize_t read_ahead(struct http_exchange *x, void *buf, size_t len)
     return (ssize_t)taken;
 }
 
+/* A server that is to stop awaits no more input. */
+static ssize_t read_stream(struct http_exchange *x, void *buf, size_t len, int flags)
+{
+    if (x->http->stops)
+        flags |= CRESS_STREAM_DONTWAIT;
+    x->input.busy = !(flags & CRESS_STREAM_DONTWAIT);
+    ssize_t got = cress_stream_read(x->http->stream, buf, len, flags);
+    x->input.busy = false;
+    if (got >= 0 || !x->http->stops)
+        return got;
+    return errno == EAGAIN || errno == ESHUTDOWN ? cress_check() : -1;
+}
+
 static ssize_t upgraded_read(cress_stream *s, void *buf, size_t len, int flags)
 {
     struct http_exchange *x = exchange_of(s);
@@ -46,11 +59,9 @@ static ssize_t upgraded_read(cress_stream *s, void *buf, size_t len, int flags)
         return read_ahead(x, buf, len);
     if (x->eof || x->http->gone)
         return 0;
-    x->input.busy = !(flags & CRESS_STREAM_DONTWAIT);
-    ssize_t got = cress_stream_read(x->http->stream, buf, len, flags);
-    x->input.busy = false;
+    ssize_t got = read_stream(x, buf, len, flags);
     if (got == 0 && len > 0)
-        x->eof = true;
+        x->eof = !x->http->stops;
     else if (got < 0 && exchange_is_peer_error(errno))
         exchange_mark_gone(x);
     return got;

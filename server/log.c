@@ -126,35 +126,57 @@ bool log_enabled(int level)
 
 /* ---- a line ---------------------------------------------------------------------- */
 
-static bool must_escape(unsigned char c)
+/* The bytes of a character that is written as it is; 0: it would end the line, steer a terminal
+ * (C0, DEL, and C1 in UTF-8), or is none. */
+static size_t sound_len(const char *text)
 {
-    return c < ' ' || c == 0x7f;
+    const unsigned char *at = (const unsigned char *)text;
+    size_t len = *at < 0x80 ? 1 : *at < 0xc2 ? 0 : *at < 0xe0 ? 2 : *at < 0xf0 ? 3 : 4;
+
+    if (len == 1)
+        return *at >= ' ' && *at != 0x7f;
+    for (size_t i = 1; i < len; i++)
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+    return *at > 0xf4 || (*at == 0xc2 && at[1] < 0xa0) ? 0 : len;
 }
 
-/* "%.*s" of text, with control bytes as \xHH, in what is left of buf. */
-static size_t append_escaped(char *buf, size_t size, size_t used, const char *text)
+static char *put_escape(char *to, char byte)
 {
     static const char hex[] = "0123456789abcdef";
+    unsigned char c = (unsigned char)byte;
 
-    for (; *text && used + 4 < size; text++) {
-        unsigned char c = (unsigned char)*text;
+    *to++ = '\\';
+    *to++ = 'x';
+    *to++ = hex[c >> 4];
+    *to++ = hex[c & 15];
+    return to;
+}
 
-        if (!must_escape(c)) {
-            buf[used++] = (char)c;
+/* "%.*s" of text, with what is not sound as \xHH, in what is left of buf. */
+static size_t append_escaped(char *buf, size_t size, size_t used, const char *text)
+{
+    while (*text && used + 4 < size) {
+        size_t len = sound_len(text);
+
+        if (len == 0) {
+            put_escape(buf + used, *text++);
+            used += 4;
             continue;
         }
-        buf[used++] = '\\';
-        buf[used++] = 'x';
-        buf[used++] = hex[c >> 4];
-        buf[used++] = hex[c & 15];
+        memcpy(buf + used, text, len);
+        used += len;
+        text += len;
     }
     return used;
 }
 
 static bool must_escape_any(const char *text)
 {
-    while (*text && !must_escape((unsigned char)*text))
-        text++;
+    size_t len;
+
+    while (*text && (len = sound_len(text)) > 0)
+        text += len;
     return *text != '\0';
 }
 

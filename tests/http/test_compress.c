@@ -312,7 +312,7 @@ static void test_types(void)
 static void test_bodies_that_must_stay(void)
 {
     assert_true(is_compressed(404, TYPE("text/html"), &plain_options));
-    assert_false(is_compressed(206, TYPE("text/html"), &plain_options));
+    assert_false(is_compressed(206, AND("Content-Range", "bytes 0-999/2000"), &plain_options));
     assert_false(is_compressed(200, AND("Content-Encoding", "x"), &plain_options));
     assert_false(is_compressed(200, AND("content-range", "bytes 0-999/2000"), &plain_options));
     assert_false(is_compressed(200, AND("Repr-Digest", "sha-256=:x:"), &plain_options));
@@ -323,6 +323,25 @@ static void test_bodies_that_must_stay(void)
                                     { "Cache-Control", "no-transform" }),
                       &plain_options));
     assert_true(is_compressed(200, AND("Cache-Control", "private"), &plain_options));
+}
+
+/* A part says of the whole that it depends on the client (RFC 9110 15.3.7), and stays what it is. */
+static void test_parts(void)
+{
+    struct fields fields = {
+        206,
+        CRESS_HEADERS({ "Content-Type", "text/html" }, { "Content-Range", "bytes 0-999/2000" },
+                      { "ETag", "\"v1\"" }),
+    };
+
+    for (int i = 0; i < 2; i++) {
+        struct answer a = ask(i ? REQUEST("GET", "") : GET, with_fields, &fields);
+        assert_non_null(strstr(a.head, "Vary: Accept-Encoding\r\n"));
+        assert_non_null(strstr(a.head, "ETag: \"v1\"\r\n"));
+        assert_null(strstr(a.head, "Content-Encoding"));
+        assert_int_equal(a.len, SMALL);
+        free_answer(&a);
+    }
 }
 
 /* Of two such layers the inner one does it. */
@@ -717,6 +736,7 @@ int main(void)
         HUB_TEST(test_small_bodies),
         HUB_TEST(test_types),
         HUB_TEST(test_bodies_that_must_stay),
+        HUB_TEST(test_parts),
         HUB_TEST(test_no_double_work),
         HUB_TEST(test_fields_follow),
         HUB_TEST(test_head),

@@ -67,7 +67,6 @@ static void test_reading(void)
 static int set(cress_environ *env, cress_response *res, void *self)
 {
     (void)env;
-    assert_errno(EINVAL, cress_set_cookie(res, self)); /* not started */
     assert_ok(cress_start_response(res, 204, NULL));
     return cress_set_cookie(res, self);
 }
@@ -92,6 +91,23 @@ static void test_setting(void)
     check_set("__Host-a=1; Path=/; Secure", .name = "__Host-a", .value = "1", .path = "/",
               .secure = true);
     check_set("__Secure-a=1; Secure", .name = "__Secure-a", .value = "1", .secure = true);
+}
+
+/* Before there is a response it waits for the one that comes. */
+static int set_before(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    assert_errno(EINVAL, cress_set_cookie(res, &(cress_cookie){ .name = "a", .value = ";" }));
+    assert_ok(cress_set_cookie(res, &(cress_cookie){ .name = "a", .value = "1" }));
+    assert_ok(cress_set_cookie(res, &(cress_cookie){ .name = "b", .value = "2" }));
+    return cress_respond(res, 200, "text/plain", "hello", 5);
+}
+
+static void test_setting_before_the_response(void)
+{
+    run("", set_before, NULL,
+        DATED("200 OK") "Content-Length: 5\r\nContent-Type: text/plain\r\n"
+                        "Set-Cookie: a=1\r\nSet-Cookie: b=2\r\n\r\nhello");
 }
 
 static int refuse_all(cress_environ *env, cress_response *res, void *self)
@@ -152,6 +168,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         HUB_TEST(test_reading),
         HUB_TEST(test_setting),
+        HUB_TEST(test_setting_before_the_response),
         HUB_TEST(test_what_browsers_would_refuse),
     };
 

@@ -215,6 +215,19 @@ static void test_the_targets_authority(void)
     check_1_0("GET / HTTP/1.0\r\n\r\n", ask_no_host);
 }
 
+static void ask_what_was_set(cress_environ *env)
+{
+    assert_ok(cress_environ_set(env, "HTTP_HOST", CRESS_STR("b")));
+    assert_ok(cress_environ_set(env, "HTTP_ACCEPT", (cress_str){ NULL, 0 }));
+    assert_int_equal(cress_environ_each(env, list_fields, NULL), 0);
+    assert_trace("HTTP_HOST=b\nHTTP_TE=trailers\n");
+}
+
+static void test_fields_that_were_set(void)
+{
+    with("GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nAccept: x\r\n\r\n", ask_what_was_set);
+}
+
 /* ---- trailer fields ------------------------------------------------------------------------- */
 
 static void ask_trailers(cress_environ *env)
@@ -442,6 +455,7 @@ int main(void)
         HUB_TEST(test_without_a_peer),
         HUB_TEST(test_each),
         HUB_TEST(test_the_targets_authority),
+        HUB_TEST(test_fields_that_were_set),
         HUB_TEST(test_trailers),
         HUB_TEST(test_fields),
         HUB_TEST(test_parameters),

@@ -239,10 +239,8 @@ static int many_fields(cress_environ *env, cress_response *res, void *self)
     (void)env, (void)self;
     static cress_hook hook = { .head = remove_and_change };
 
-    assert_errno(EINVAL, cress_response_set_header(res, "A", "b")); /* not started */
-    assert_errno(EINVAL, cress_response_set_status(res, 200));
+    assert_errno(EINVAL, cress_response_set_status(res, 200)); /* not started */
     assert_errno(EINVAL, cress_response_remove_header(res, "A"));
-    assert_errno(EINVAL, cress_response_vary(res, "A"));
     assert_int_equal(cress_response_status(res), 0);
     assert_ok(cress_response_add_hook(res, &hook));
     assert_ok(cress_start_response(

@@ -347,6 +347,25 @@ static void test_refusing_before_a_byte(void)
 }
 
 /* next says CLOSE when its wait was ended; what has arrived can still be refused. */
+/* Some clients send one behind a body. It begins no request that could be late. */
+static void test_an_empty_line_is_no_request(void)
+{
+    struct wire w;
+
+    wire_init(&w, hello, NULL);
+    w.mode = WIRE_RESTING;
+    wire_start(&w);
+    wire_send(&w, GET "\r\n");
+    assert_true(cress_http1_idle(&w.http));
+    wire_send(&w, "G");
+    assert_false(cress_http1_idle(&w.http));
+    wire_send(&w, &GET[1]);
+    assert_true(cress_http1_idle(&w.http));
+    wire_send(&w, "\r");
+    assert_false(cress_http1_idle(&w.http));
+    wire_finish(&w);
+}
+
 static void test_a_limit_over_next(void)
 {
     struct wire w;
@@ -422,6 +441,50 @@ static void test_a_handler_that_goes_on(void)
 static void test_a_half_closed_client(void)
 {
     check_leaving(GET, 0, true, "slept\n");
+}
+
+/* What a server does at each turn of its loop. */
+static void *look_at_the_client(void *arg)
+{
+    for (int i = 0; i < 20 && cress_sleep(0) == 0; i++)
+        wire_pull(arg);
+    return NULL;
+}
+
+static int read_and_write_for_long(cress_environ *env, cress_response *res, void *self)
+{
+    cress_greenlet *looker = cress_spawn(look_at_the_client, self);
+    char byte;
+    int count = 0;
+
+    cress_release(looker);
+    while (cress_input_read(env, &byte, 1) > 0)
+        count++;
+    if (cress_start_response(res, 200, NULL) < 0)
+        return -1;
+    for (int i = 0; i < count; i++)
+        if (cress_response_printf(res, "%d\n", i) < 0 || cress_response_flush(res) < 0)
+            return -1;
+    return 0;
+}
+
+/* Letting others run is no waiting. */
+static void test_a_half_closed_client_of_a_busy_handler(void)
+{
+    static char head[] = "POST / HTTP/1.0\r\nContent-Length: 200\r\n\r\n", body[200];
+    struct wire w;
+
+    wire_init(&w, read_and_write_for_long, &w);
+    wire_start(&w);
+    memory_stream_send(&w.stream, head, sizeof head - 1);
+    memory_stream_send(&w.stream, body, sizeof body);
+    memory_stream_end(&w.stream);
+    wire_settle();
+    char *output = wire_output(&w);
+    assert_true(output[0]);
+    assert_string_equal(output + strlen(output) - 4, "199\n");
+    free(output);
+    wire_finish(&w);
 }
 
 static int wait_for_gone(cress_environ *env, cress_response *res, void *self)
@@ -714,6 +777,11 @@ static void test_names(void)
     assert_string_equal(buf, "HTTP connection");
     wire_send(&w, "GET /some/where?secret=1 HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_trace("GET /some/where|GET /so|GET /some/where\n");
+    wire_send(&w, "GET /%0d%0aa%1b[1m%7f%c2%9b1m%9b2m%9b HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_trace("GET /??a?[1m?\xc2?1m?2m?|GET /??|GET /??a?[1m?\xc2?1m?2m?\n");
+    wire_send(&w, "GET /%c3%a4%c3%9b%e2%9b%b5 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_trace("GET /\xc3\xa4\xc3\x9b\xe2\x9b\xb5|GET /\xc3\xa4|"
+                 "GET /\xc3\xa4\xc3\x9b\xe2\x9b\xb5\n");
     wire_finish(&w);
 }
 
@@ -851,10 +919,12 @@ int main(void)
         HUB_TEST(test_a_slow_head_is_refused),
         HUB_TEST(test_an_overloaded_server),
         HUB_TEST(test_refusing_before_a_byte),
+        HUB_TEST(test_an_empty_line_is_no_request),
         HUB_TEST(test_a_limit_over_next),
         HUB_TEST(test_a_client_that_leaves_cancels_the_handler),
         HUB_TEST(test_a_handler_that_goes_on),
         HUB_TEST(test_a_half_closed_client),
+        HUB_TEST(test_a_half_closed_client_of_a_busy_handler),
         HUB_TEST(test_waiting_for_the_clients_leaving),
         HUB_TEST(test_leaving_is_seen_by_a_push),
         HUB_TEST(test_an_end_while_a_write_waits),

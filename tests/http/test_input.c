@@ -337,6 +337,63 @@ static void test_read_all_beyond_its_limit(void)
     check_too_much(POST(CHUNKED, "a\r\n0123456789\r\n1\r\na\r\n0\r\n\r\n"), true);
 }
 
+/* A length that no memory has is not where sizes overflow. */
+static void test_read_all_of_more_than_memory(void)
+{
+    static const char *const lengths[] = { "18446744073709551615", "9223372036854775807" };
+    size_t limit = SIZE_MAX;
+
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        struct wire w;
+        char request[128];
+        snprintf(request, sizeof request, POST("Content-Length: %s\r\n", "abc"), lengths[i]);
+        wire_init(&w, trace_all, &limit);
+        w.config.limit_request_body = UINT64_MAX;
+        wire_start(&w);
+        wire_send(&w, request);
+        assert_trace("Message too long unchanged\n");
+        assert_output_begins(&w, "HTTP/1.1 413 Content Too Large\r\n");
+        assert_true(w.is_closed);
+        wire_finish(&w);
+    }
+}
+
+/* Who announces much gets memory for it once much of it has come. */
+static void test_read_all_of_what_is_only_announced(void)
+{
+    size_t limit = SIZE_MAX;
+    struct wire w;
+
+    wire_init(&w, trace_all, &limit);
+    w.config.limit_request_body = UINT64_MAX;
+    wire_start(&w);
+    wire_send(&w, POST("Content-Length: 4611686018427387904\r\n", "abc"));
+    assert_trace("");
+    memory_stream_end(&w.stream);
+    wire_settle();
+    assert_trace("Broken pipe unchanged\n");
+    wire_finish(&w);
+}
+
+static void test_read_all_of_three_million_bytes(void)
+{
+    enum { LEN = 3000000 };
+    size_t limit = SIZE_MAX;
+    char *body = malloc(LEN);
+    struct wire w;
+
+    memset(body, 'x', LEN);
+    wire_init(&w, trace_all, &limit);
+    wire_start(&w);
+    wire_send(&w, POST("Content-Length: 3000000\r\n", ""));
+    for (int sent = 0; sent < LEN; sent += LEN / 100)
+        wire_send_bytes(&w, body + sent, LEN / 100);
+    wire_send(&w, NEXT);
+    assert_trace("3000000 bytes\n[]\n");
+    wire_finish(&w);
+    free(body);
+}
+
 static void test_read_all_of_many_chunks(void)
 {
     size_t limit = SIZE_MAX;
@@ -348,6 +405,8 @@ static void test_read_all_of_many_chunks(void)
     for (int i = 0; i < 3000; i++)
         memory_stream_send_text(&w.stream, "8\r\n01234567\r\n");
     wire_send(&w, "0\r\n\r\n");
+    for (int i = 0; i < 10; i++)
+        wire_settle(); /* it lets others run in between */
     assert_trace("24000 bytes\n");
     wire_finish(&w);
 }
@@ -785,6 +844,9 @@ int main(void)
         HUB_TEST(test_many_lines_starve_nobody),
         HUB_TEST(test_read_all),
         HUB_TEST(test_read_all_beyond_its_limit),
+        HUB_TEST(test_read_all_of_more_than_memory),
+        HUB_TEST(test_read_all_of_what_is_only_announced),
+        HUB_TEST(test_read_all_of_three_million_bytes),
         HUB_TEST(test_read_all_of_many_chunks),
         HUB_TEST(test_continue_is_said_when_the_app_reads),
         HUB_TEST(test_continue_is_not_said_when_the_body_is_there),

@@ -5,6 +5,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +89,8 @@ static void write_nested(cress_json *json)
     cress_json_end(json);
     cress_json_key(json, "d");
     cress_json_raw(json, CRESS_STR("[1, 2]"));
+    cress_json_key(json, "e");
+    cress_json_raw(json, (cress_str){ NULL, 0 });
     cress_json_end(json);
 }
 
@@ -103,7 +106,7 @@ static void write_null(cress_json *json)
 
 static void test_structure(void)
 {
-    check(write_nested, "{\"a\":1,\"b\":[{},[],null],\"\":{\"c\":true},\"d\":[1, 2]}");
+    check(write_nested, "{\"a\":1,\"b\":[{},[],null],\"\":{\"c\":true},\"d\":[1, 2],\"e\":null}");
     check(write_text, "\"alone\"");
     check(write_null, "null");
 }
@@ -277,7 +280,35 @@ static void write_doubles(cress_json *json)
     cress_json_double(json, DBL_MAX);
     cress_json_double(json, DBL_MIN);
     cress_json_double(json, 1.0 / 3);
+    cress_json_double(json, 5e-324);
     cress_json_end(json);
+}
+
+/* As in a language whose decimal point is not of ASCII. */
+static const char *decimal_point;
+
+int __wrap_snprintf(char *buf, size_t size, const char *format, ...);
+
+int __wrap_snprintf(char *buf, size_t size, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(buf, size, format, args);
+    va_end(args);
+    char *point = decimal_point && len < (int)size ? strchr(buf, '.') : NULL;
+    if (!point)
+        return len;
+    size_t more = strlen(decimal_point) - 1;
+    memmove(point + 1 + more, point + 1, strlen(point + 1) + 1);
+    memcpy(point, decimal_point, more + 1);
+    return len + (int)more;
+}
+
+static void write_half(cress_json *json)
+{
+    decimal_point = "\xd9\xab";
+    cress_json_double(json, -0.5);
+    decimal_point = NULL;
 }
 
 static void write_nan(cress_json *json)
@@ -295,7 +326,8 @@ static void test_numbers(void)
     check(write_numbers,
           "[0,-1,9223372036854775807,-9223372036854775808,18446744073709551615,false]");
     check(write_doubles, "[0,-0,0.1,0.30000000000000004,1.5e+300,-1e-07,1.7976931348623157e+308,"
-                         "2.2250738585072014e-308,0.3333333333333333]");
+                         "2.2250738585072014e-308,0.3333333333333333,5e-324]");
+    check(write_half, "-0.5");
     check_error(write_nan, EDOM);
     check_error(write_infinity, EDOM);
 }

@@ -62,6 +62,22 @@ static void test_chains(void)
     assert_trace("before a\nbefore b\nbefore c\nafter c\nafter b\nafter a\n");
 }
 
+/* Layers without options are layers with the defaults. */
+static void test_no_options(void)
+{
+    char *output = ask(WITH("Origin: https://a.example\r\n"),
+                       LAYERS({ cress_cors, NULL }, { cress_error_pages, NULL },
+                              { cress_body_limit, NULL }, { respond, NULL }),
+                       NULL);
+
+    assert_non_null(strstr(output, "Access-Control-Allow-Origin: *\r\n"));
+    free(output);
+    output = ask(WITH("Authorization: Basic YTpi\r\n"),
+                 LAYERS({ cress_basic_auth, NULL }, { respond, NULL }), NULL);
+    assert_non_null(strstr(output, "401 Unauthorized"));
+    free(output);
+}
+
 static void test_the_end_of_a_chain(void)
 {
     check_output(GET, LAYERS({ note, "a" }),
@@ -539,6 +555,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         HUB_TEST(test_chains),
+        HUB_TEST(test_no_options),
         HUB_TEST(test_the_end_of_a_chain),
         HUB_TEST(test_next_outside_of_a_chain),
         HUB_TEST(test_error_pages),

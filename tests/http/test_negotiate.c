@@ -102,10 +102,15 @@ static void test_weights(void)
     check_type("a/a;q=1.1, a/b;q=0.1", offers, "a/b"); /* malformed ones are passed over */
     check_type("a/a;q=, a/b;q=0.1", offers, "a/b");
     check_type("a/a;q=2, a/b;q=0.1", offers, "a/b");
-    check_type("a/a;q=0.1234, a/b;q=0.1", offers, "a/b");
-    check_type("a/a;q=.9, a/b;q=0.1", offers, "a/b");
     check_type("a/a;q=0,9, a/b;q=0.1", offers, "a/b");
     check_type("a/a;q=-1, a/b;q=0.1", offers, "a/b");
+    check_type("a/a;q=., a/b;q=0.1", offers, "a/b");
+    check_type("a/a;q=1.0001, a/b;q=0.1", offers, "a/a"); /* four digits are only three */
+    check_type("a/a;q=1.001, a/b;q=0.1", offers, "a/b");
+    check_type("a/a;q=0.12345678901234567890, a/b;q=0.1", offers, "a/a");
+    check_type("a/a;q=.05, a/b;q=.5", offers, "a/b");
+    check_type("text/html, image/gif, *; q=.2, */*; q=.2", offers, "a/a"); /* Java's */
+    check_type("text/html, *;q=0.5", offers, "a/a");
 }
 
 /* RFC 9110 12.5.3 */

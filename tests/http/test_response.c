@@ -188,6 +188,19 @@ static int write_more_at_once(cress_environ *env, cress_response *res, void *sel
     return cress_response_write(res, "abc", 3);
 }
 
+static void check_error(cress_app *app, const char *wrong)
+{
+    struct wire w;
+
+    wire_init(&w, app, NULL);
+    wire_start(&w);
+    wire_send(&w, GET);
+    assert_int_equal(strncmp(w.stream.out, "HTTP/1.1 500 ", 13), 0);
+    assert_string_equal(w.wrong, wrong);
+    assert_false(w.is_closed);
+    wire_finish(&w);
+}
+
 static void check_cut(cress_app *app, const char *expected, const char *wrong)
 {
     struct wire w;
@@ -213,7 +226,11 @@ static void test_wrong_lengths_cut_the_connection(void)
               "wrote less than its Content-Length");
     check_cut(write_more, DATED("200 OK") "Content-Length: 5\r\n\r\nabc",
               "wrote more than its Content-Length");
-    check_cut(write_more_at_once, "", "wrote more than its Content-Length");
+}
+
+static void test_too_much_at_the_beginning(void)
+{
+    check_error(write_more_at_once, "wrote more than its Content-Length");
 }
 
 static int write_to_204(cress_environ *env, cress_response *res, void *self)
@@ -250,17 +267,22 @@ static void test_a_file_with_205(void)
     wire_check(GET, send_file_with_205, DATED("205 Reset Content") "Content-Length: 0\r\n\r\n");
 }
 
+static int say_a_length_with_205(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    return cress_start_response(res, 205, CRESS_HEADERS({ "Content-Length", "5" }));
+}
+
+static void test_a_length_with_205(void)
+{
+    wire_check(GET GET, say_a_length_with_205,
+               DATED("205 Reset Content") "Content-Length: 0\r\n\r\n" DATED(
+                   "205 Reset Content") "Content-Length: 0\r\n\r\n");
+}
+
 static void test_bodies_where_none_may_be(void)
 {
-    struct wire w;
-
-    wire_init(&w, write_to_204, NULL);
-    wire_start(&w);
-    wire_send(&w, GET);
-    assert_int_equal(strncmp(w.stream.out, "HTTP/1.1 500 ", 13), 0);
-    assert_string_equal(w.wrong, "wrote a body where the status allows none");
-    assert_false(w.is_closed);
-    wire_finish(&w);
+    check_error(write_to_204, "wrote a body where the status allows none");
     wire_check(GET, write_to_304, DATED("304 Not Modified") "ETag: \"1\"\r\n\r\n");
 }
 
@@ -476,7 +498,10 @@ static void test_a_file_against_its_length(void)
 {
     struct file file = { .fd = file_of(30), .len = 10, .length = "9", .error = EMSGSIZE };
 
-    check_file(&file, false, GET, "");
+    check_file(&file, false, GET,
+               DATED("500 Internal Server Error") "Content-Type: text/plain\r\n"
+                                                  "Content-Length: 26\r\n\r\n"
+                                                  "500 Internal Server Error\n");
     file.length = "10";
     check_file(&file, false, GET, DATED("200 OK") "Content-Length: 10\r\n\r\nabcdefghij");
     close(file.fd);
@@ -706,7 +731,9 @@ int main(void)
         HUB_TEST(test_large_writes_go_around),
         HUB_TEST(test_a_large_body_at_once),
         HUB_TEST(test_wrong_lengths_cut_the_connection),
+        HUB_TEST(test_too_much_at_the_beginning),
         HUB_TEST(test_a_file_with_205),
+        HUB_TEST(test_a_length_with_205),
         HUB_TEST(test_bodies_where_none_may_be),
         HUB_TEST(test_failing_after_the_beginning),
         HUB_TEST(test_ignoring_a_failed_write),

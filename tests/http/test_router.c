@@ -233,7 +233,7 @@ static const cress_route inner[] = {
 static const cress_route outer[] = {
     CRESS_MOUNT("/shop/:id", cress_router, .self = (void *)(uintptr_t)inner),
     CRESS_MOUNT("/plain", show, .self = "plain"),
-    CRESS_MOUNT("/", show, .self = "empty segment"),
+    CRESS_MOUNT("/slash/", show, .self = "slash"),
     { 0 },
 };
 
@@ -244,6 +244,9 @@ static void test_mounts(void)
     check_body(REQUEST("GET", "/pl%61in/a%2Fb?c"), outer,
                "plain id=- rest=- [/plain][/a/b] /plain");
     check_output(REQUEST("GET", "/plainer"), outer, NOT_FOUND);
+    check_body(REQUEST("GET", "/slash"), outer, "slash id=- rest=- [/slash][] /slash/");
+    check_body(REQUEST("GET", "/slash/a"), outer, "slash id=- rest=- [/slash][/a] /slash/");
+    check_output(REQUEST("GET", "/slasha"), outer, NOT_FOUND);
 }
 
 static void test_routers_within_routers(void)
@@ -271,7 +274,8 @@ static int check_restored(cress_environ *env, cress_response *res, void *self)
     int result = cress_route_request(env, res, outer);
     assert_true(cress_str_equal(cress_path(env), "/shop/9/deep"));
     assert_true(cress_str_equal(cress_environ_get(env, "SCRIPT_NAME"), ""));
-    assert_null(cress_route_pattern(env));
+    assert_null(cress_route_get(env, "id").data);
+    assert_string_equal(cress_route_pattern(env), "/deep"); /* for who looks afterwards */
     return result;
 }
 
@@ -288,11 +292,13 @@ static void test_mounts_are_undone(void)
     wire_finish(&w);
 }
 
-/* An empty path counts as "/", also for a mount of that name. */
-static void test_a_mount_below_nothing(void)
+/* "/" covers all, but what is more specific goes first, wherever it stands. */
+static void test_a_mount_of_all(void)
 {
     static const cress_route below[] = {
         CRESS_MOUNT("/", show, .self = "below"),
+        CRESS_MOUNT("/c", show, .self = "c"),
+        CRESS_ROUTE("GET", "/", show, .self = "root"),
         { 0 },
     };
     static const cress_route above[] = {
@@ -300,8 +306,11 @@ static void test_a_mount_below_nothing(void)
         { 0 },
     };
 
-    check_body(REQUEST("GET", "/a"), above, "below id=- rest=- [/a][] /");
-    check_body(REQUEST("GET", "/a//b"), above, "below id=- rest=- [/a/][/b] /");
+    check_body(REQUEST("GET", "/a"), above, "root id=- rest=- [/a][] /");
+    check_body(REQUEST("POST", "/a"), above, "below id=- rest=- [/a][] /");
+    check_body(REQUEST("GET", "/a//b"), above, "below id=- rest=- [/a][//b] /");
+    check_body(REQUEST("GET", "/a/b/c"), above, "below id=- rest=- [/a][/b/c] /");
+    check_body(REQUEST("GET", "/a/c/d"), above, "c id=- rest=- [/a/c][/d] /c");
 }
 
 int main(void)
@@ -319,7 +328,7 @@ int main(void)
         HUB_TEST(test_mounts),
         HUB_TEST(test_routers_within_routers),
         HUB_TEST(test_mounts_are_undone),
-        HUB_TEST(test_a_mount_below_nothing),
+        HUB_TEST(test_a_mount_of_all),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 
 #include <cress/cookie.h>
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,6 +162,7 @@ static int set_cookie(cress_environ *env, cress_response *res, void *self)
     (void)env, (void)self;
     assert_ok(cress_start_response(res, 204, NULL));
     assert_errno(EINVAL, cress_set_signed_cookie(res, keys, &cookie, CRESS_STR("x"), 0));
+    assert_errno(EINVAL, cress_set_signed_cookie(res, keys, &cookie, CRESS_STR("x"), LONG_MAX));
     assert_errno(EINVAL, cress_set_signed_cookie(res, keys, &(cress_cookie){ .name = NULL },
                                                  CRESS_STR("x"), 9));
     return cress_set_signed_cookie(res, keys, &cookie, CRESS_STR("jane; doe"), 1000);

@@ -393,6 +393,45 @@ static void test_too_large_a_body(void)
     wire_finish(&w);
 }
 
+/* ---- a server that stops --------------------------------------------------------------------- */
+
+static int take_leave(cress_environ *env, cress_response *res, void *self)
+{
+    cress_stream *stream = switch_over(res);
+    char buf[10];
+    ssize_t got;
+
+    (void)env;
+    while ((got = cress_stream_read(stream, buf, sizeof buf, 0)) > 0) {
+        trace("%zd", got);
+        assert_ok(cress_event_wait(self, CRESS_FOREVER));
+    }
+    trace("%zd", got);
+    assert_int_equal(cress_stream_read(stream, buf, sizeof buf, 0), 0);
+    return cress_stream_write_all(stream, "bye", 3);
+}
+
+static void test_a_server_that_stops(void)
+{
+    cress_event go = CRESS_EVENT_INIT;
+    struct wire w;
+
+    begin(&w, take_leave, &go);
+    wire_send(&w, REQUEST(""));
+    assert_false(cress_http1_awaits_client(&w.http)); /* it may be silent for as long as it likes */
+    wire_send(&w, "one");
+    assert_trace("3\n");
+    wire_send(&w, "two");
+    assert_false(cress_http1_stop(&w.http)); /* it does not read just now */
+    cress_event_set(&go);
+    wire_settle();
+    assert_trace("3\n0\n"); /* what has come, and no more */
+    assert_output(&w, SWITCHED "bye");
+    assert_true(w.is_closed);
+    assert_true(w.lingers); /* the client may have sent more */
+    wire_finish(&w);
+}
+
 static int fail_later(cress_environ *env, cress_response *res, void *self)
 {
     (void)env, (void)self;
@@ -428,6 +467,7 @@ int main(void)
         HUB_TEST(test_a_half_closed_client),
         HUB_TEST(test_what_cannot_be),
         HUB_TEST(test_too_large_a_body),
+        HUB_TEST(test_a_server_that_stops),
         HUB_TEST(test_failing_later),
     };
 

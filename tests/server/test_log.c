@@ -130,6 +130,15 @@ static void control_bytes_cannot_forge_a_line(void **state)
     text = contents(path);
     is_line(text, "[INFO] a\\x0d\\x0ab\\x1b[31m\\x7f \xc3\xa9\n");
     free(text);
+    assert_int_equal(truncate(path, 0), 0);
+    cress_log(CRESS_LOG_INFO, "\x9b"
+                              "31m \xc2\x9b"
+                              "32m \xc3\x9b \xe2\x9b\xb5 \xe2\x9b \xff\xc2");
+    text = contents(path);
+    is_line(text, "[INFO] \\x9b"
+                  "31m \\xc2\\x9b"
+                  "32m \xc3\x9b \xe2\x9b\xb5 \\xe2\\x9b \\xff\\xc2\n");
+    free(text);
 }
 
 static void a_long_line_is_cut(void **state)

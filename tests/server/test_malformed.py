@@ -2,9 +2,12 @@
 connection, and a server that goes on.
 """
 
+import contextlib
 import pathlib
+import signal
 import socket
 import sys
+import threading
 import unittest
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "support"))
@@ -190,6 +193,40 @@ class Limits(cress.ServerTest):
         server = self.serve(cress.module("handlers"), "--limit-request-body=10")
         self.assertEqual(server.ask("/count-body", "POST", body=b"x" * 10).body, b"10 bytes\n")
         self.assertEqual(server.ask("/count-body", "POST", body=b"x" * 11).status, 413)
+
+
+HUGE = b"POST /count-body HTTP/1.1\r\n" + HOST + b"Content-Length: 20000000\r\n\r\n"
+
+
+class Lingering(cress.ServerTest):
+    """Whoever looks for an answer only when all is sent gets it."""
+
+    def test_a_body_of_20_mb_that_is_refused(self):
+        server = self.serve(cress.module("handlers"), "--limit-request-body=10")
+        with server.connect() as client:
+            client.send(HUGE + b"x" * 20000000)
+            self.assertEqual(client.response().status, 413)
+
+    def test_stopping_does_not_wait_for_a_client_that_goes_on_sending(self):
+        server = self.serve(cress.module("handlers"), "--limit-request-body=10")
+        with server.connect() as client:
+            client.send(HUGE)
+            self.assertEqual(client.response().status, 413)
+            stopped = threading.Event()
+            sender = threading.Thread(target=self.go_on_sending, args=(client, stopped))
+            sender.start()
+            server.signal(signal.SIGINT)
+            try:
+                self.assertEqual(server.wait(), 0)
+            finally:
+                stopped.set()
+                sender.join()
+
+    @staticmethod
+    def go_on_sending(client, stopped):
+        with contextlib.suppress(OSError):
+            while not stopped.wait(0.1):
+                client.send(b"x")
 
 
 if __name__ == "__main__":

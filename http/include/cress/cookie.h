@@ -2,11 +2,11 @@
  *
  *     cress_str theme = cress_cookie_get(env, "theme");
  *     ...
- *     if (cress_start_response(res, 200, headers) < 0 ||
- *         cress_set_cookie(res, &(cress_cookie){ .name = "theme", .value = "dark",
+ *     if (cress_set_cookie(res, &(cress_cookie){ .name = "theme", .value = "dark",
  *                                                .path = "/", .max_age = 365 * 86400,
  *                                                .same_site = CRESS_SAME_SITE_LAX }) < 0)
  *         return -1;
+ *     return cress_redirect(res, 303, "/settings");
  *
  * A client can send any cookie it likes. What must come back as it was set is signed: the client
  * can read it, but not change it, nor use it under another name or beyond its time.
@@ -41,7 +41,8 @@ typedef struct cress_cookie {
     bool partitioned; /* one for each top-level site (CHIPS); only with secure */
 } cress_cookie;
 
-/* Adds Set-Cookie, after start_response. The errors of cress_response_add_header; EINVAL also
+/* Adds Set-Cookie, to the response that was started or, before there is one, to the next: see
+ * cress_response_add_header, whose errors it has; EINVAL also
  * for what browsers would refuse: a name or value that is malformed, or longer than 4096 bytes
  * together, an attribute longer than 1024; SameSite=None or Partitioned without secure; a name that begins with
  * __Secure- without secure, or with __Host- without secure, with another path than "/", or

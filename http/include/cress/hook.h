@@ -80,9 +80,10 @@ CRESS_API int cress_hook_pass(cress_hook *hook, cress_response *res, const void 
 
 /* ---- the head, from start_response until it leaves -------------------------------------
  *
- * For hooks, and for applications before the body. Those that change something fail with EINVAL
- * before start_response, with EALREADY when the head has left, and otherwise as
- * cress_response_add_header does. */
+ * For hooks, and for applications before the body. Those that change something fail with EALREADY
+ * when the head has left, and otherwise as cress_response_add_header does, which is good in hooks,
+ * too. Before there is a response set_header and vary wait for it as that does; set_status and
+ * remove_header are EINVAL. */
 
 /* 0: not started. */
 CRESS_API int cress_response_status(const cress_response *res);

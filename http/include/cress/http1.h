@@ -68,6 +68,7 @@ typedef struct cress_http1 {
     const cress_http1_peer *peer;
     bool readable; /* the stream may have bytes: a short read clears it */
     bool closing;  /* no further request */
+    bool stops;    /* the server is to stop: see cress_http1_stop */
     bool gone;     /* the client left */
     bool refused;  /* a request, or a body: see cress_http1_refusal */
     bool reset; /* close so that the client sees it: a body that ends with the connection was cut */
@@ -106,7 +107,7 @@ CRESS_API const char *cress_http1_finish(cress_http1 *h, int result, int error);
  * after it: finish is not called for a request that was refused. */
 CRESS_API void cress_http1_refuse(cress_http1 *h, int status, int retry_after);
 
-/* Nothing is buffered either way: the exchange was given back. */
+/* Nothing is buffered either way, but perhaps an empty line: the exchange was given back. */
 CRESS_API bool cress_http1_idle(const cress_http1 *h);
 
 /* For the hub, while a handler waits: hands collected output to the kernel without
@@ -120,6 +121,16 @@ CRESS_API int cress_http1_pull(cress_http1 *h);
 CRESS_API bool cress_http1_leave(cress_http1 *h);
 /* Does the handler want its waits cancelled when the client leaves? */
 CRESS_API bool cress_http1_cancels(const cress_http1 *h);
+
+/* For a server that is to stop: no further request, and after an upgrade no further input. True:
+ * somebody waits for such input; interrupt that wait by ESHUTDOWN. */
+CRESS_API bool cress_http1_stop(cress_http1 *h);
+
+/* For a server that runs out of room: is the client waited for just now, for more of a body or for
+ * taking more of an answer? Not: for what it sends after an upgrade. And a count of bytes
+ * that grows, during a request, while it does so. */
+CRESS_API bool cress_http1_awaits_client(const cress_http1 *h);
+CRESS_API uint64_t cress_http1_progress(const cress_http1 *h);
 
 /* For the access log: after finish, refuse, or a next that said CLOSE (status 0: there
  * was no answer), until next or destroy is called. Of a malformed request method and
@@ -135,8 +146,8 @@ CRESS_API void cress_http1_get_log(const cress_http1 *h, cress_http1_log *ret_lo
  * have nothing of the request in them ("a bare line feed"); NULL: nothing. */
 CRESS_API const char *cress_http1_refusal(const cress_http1 *h);
 
-/* Writes the current request's "GET /path" (decoded, without the query) for names and
- * reports; async-signal-safe. */
+/* Writes the current request's "GET /path" (decoded, without the query; control characters
+ * as '?') for names and reports; async-signal-safe. */
 CRESS_API void cress_http1_describe(const cress_http1 *h, char *buf, size_t size);
 
 /* [waits] The whole life of a connection, in blocking style: for tests, fuzzers,

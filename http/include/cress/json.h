@@ -62,7 +62,7 @@ CRESS_API void cress_json_uint(cress_json *json, uint64_t value);
 CRESS_API void cress_json_double(cress_json *json, double value);
 CRESS_API void cress_json_bool(cress_json *json, bool value);
 CRESS_API void cress_json_null(cress_json *json);
-/* A value that is JSON already; it is not looked at. */
+/* A value that is JSON already; it is not looked at. Nothing at all is null. */
 CRESS_API void cress_json_raw(cress_json *json, cress_str value);
 
 /* The text, in the request's memory (absent when it went to the response). -1: EINVAL (the calls

@@ -59,7 +59,7 @@ typedef struct cress_error_page {
     void *self;
 } cress_error_page;
 
-/* Layer. self: a table that ends with one whose app is NULL. Its pages are used for
+/* Layer. self: a table that ends with one whose app is NULL; NULL: there are none. Its pages are used for
  * cress_respond_error, as called by routers and layers, and for what the server answers when an
  * application behind this layer returns -1. Of two such layers the inner one is asked first.
  * What an application answers itself is left alone, whatever its status. */
@@ -78,13 +78,15 @@ typedef struct cress_request_id_options {
 
 /* ---- cross-origin requests ---------------------------------------------------------------------- */
 
-/* Layer. self: cress_cors_options. Lets pages of other origins ask, by the Fetch standard's CORS
+/* Layer. self: cress_cors_options, or NULL. Lets pages of other origins ask, by the Fetch standard's CORS
  * protocol: preflights are answered here, other requests go on and get the fields that allow the
  * page to see the response, also an error page. Those of an origin that is not allowed
  * get no such field; Vary says when they depend on it. */
 CRESS_API cress_app cress_cors;
 typedef struct cress_cors_options {
-    const char *const *origins; /* "https://a.example", up to NULL; NULL: any */
+    /* "https://a.example", in lower case and without a slash at the end, up to NULL; NULL: any. Not
+     * "null": any page can have that one. */
+    const char *const *origins;
     const char *methods;        /* NULL: "GET, HEAD, POST" */
     const char *headers;        /* of requests, "X-A, X-B"; NULL: those that are always allowed */
     const char *exposed;        /* of responses; NULL: those that are always exposed */
@@ -94,9 +96,9 @@ typedef struct cress_cors_options {
 
 /* ---- passwords ------------------------------------------------------------------------------------ */
 
-/* Layer. self: cress_basic_auth_options. RFC 7617: lets through who shows a name and a password
- * that hold, with REMOTE_USER and AUTH_TYPE set; answers 401 to others. Names and passwords are
- * UTF-8 without control characters. Only over TLS does nobody else see them. */
+/* Layer. self: cress_basic_auth_options; NULL: nobody gets through. RFC 7617: lets through who shows
+ * a name and a password that hold, with REMOTE_USER and AUTH_TYPE set; answers 401 to others. Names
+ * and passwords are UTF-8 without control characters. Only over TLS does nobody else see them. */
 CRESS_API cress_app cress_basic_auth;
 typedef struct cress_basic_auth_options {
     const char *realm; /* NULL: "restricted"; printable ASCII */
@@ -132,7 +134,7 @@ typedef struct cress_security_options {
 
 /* ---- bodies --------------------------------------------------------------------------------------------- */
 
-/* Layer. self: const uint64_t *, bytes. A request whose body is larger gets 413: at once if it
+/* Layer. self: const uint64_t *, bytes; NULL: only the server's limit. A request whose body is larger gets 413: at once if it
  * says so, else when the application reads too far (EMSGSIZE). Below the server's own limit. */
 CRESS_API cress_app cress_body_limit;
 

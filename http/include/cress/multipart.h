@@ -48,8 +48,9 @@ typedef struct cress_multipart_limits {
 /* All of it lives until the request ends. */
 typedef struct cress_part {
     cress_str name; /* never absent */
-    cress_str
-        filename;   /* absent: not a file. A hint by the client, without folders: never a path */
+    /* Absent: not a file. Empty, and the file too, where a form was sent without choosing one. A hint
+     * by the client, without folders: never a path; it may be ".." and hold line ends. */
+    cress_str filename;
     cress_str type; /* Content-Type; absent: it is text */
 } cress_part;
 

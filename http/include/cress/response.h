@@ -35,7 +35,12 @@ typedef int cress_app(cress_environ *env, cress_response *res, void *self);
  * 200..599, or a header that would split the response or is the server's own
  * (Connection, Transfer-Encoding, Keep-Alive). E2BIG: too large a head. */
 CRESS_API int cress_start_response(cress_response *res, int status, const cress_header headers[]);
-/* One more field for the head: the same errors. */
+/* One more field for the head: the same errors. Before there is a response it waits for the next
+ * one, whichever call makes it (cress_respond, a redirect, a file, cress_respond_error), and goes
+ * on that beside its own fields; cress_response_set_header, cress_response_vary and
+ * cress_set_cookie do so too. An error page that the server makes because the application
+ * returned -1 has none of them. Starting a response drops what was added to the one before. Not before
+ * there is a response: Content-Length (EINVAL). */
 CRESS_API int cress_response_add_header(cress_response *res, const char *name, const char *value);
 /* A field for behind the body: a checksum, say. It is sent if the body is in chunks, and
  * dropped where there is no place for it: on HTTP/1.0, with a Content-Length, with

@@ -14,6 +14,10 @@
  * (ETIMEDOUT) as ever; limits on its silence are the app's to open. A client that leaves cancels
  * the handler's waits; after cress_response_ignore_gone it does not, and one that only sends no
  * more (a half-closed connection) can still be written to.
+ *
+ * When the server is to stop, a read that would have to wait returns 0, as if the client had ended
+ * its side: the handler can still take its leave, and is cancelled after the server's
+ * graceful_timeout.
  */
 #ifndef CRESS_UPGRADE_H
 #define CRESS_UPGRADE_H
