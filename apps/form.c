@@ -77,7 +77,8 @@ static int take_part(void *arg, cress_multipart *form, const cress_part *part)
 
 static int respond_report(cress_response *res, const struct report *report)
 {
-    if (cress_start_response(res, 200, CRESS_HEADERS({ "Content-Type", "text/plain" })) < 0)
+    if (cress_start_response(res, 200,
+                             CRESS_HEADERS({ "Content-Type", "text/plain; charset=utf-8" })) < 0)
         return -1;
     for (const struct line *line = report->first; line; line = line->next)
         if (cress_response_write(res, line->text.data, line->text.len) < 0)

@@ -24,6 +24,7 @@ int make(cress_application *ret_application)
     const char *folder = getenv("FOLDER");
     cress_static_root *files = cress_static_create(&(cress_static_options){
         .root = folder ? folder : ".",
+        .charset = "utf-8",
         .cache_control = "no-cache", /* ask again each time; it is 304 then */
     });
 

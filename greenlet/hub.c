@@ -37,6 +37,7 @@ enum {
     SLICE_MOST = 63,         /* switches between two looks at the clock */
     VIRTUAL_SLICES = 8,      /* slices between two polls under the virtual clock */
     STRAIGHT_CALLS = 64,     /* that did not have to wait, before others get a turn */
+    CALL_BYTES = 4 << 10,    /* that make such a call count twice */
     PATIENCE = 1000,         /* failed waits in a row before a greenlet is named */
     LAST_PATIENCE = 1000000, /* and, when the hub ends, before that is held for a bug */
 };
@@ -485,6 +486,16 @@ void cress_take_turns(void)
     int saved = errno;
     hub_yield();
     errno = saved;
+}
+
+void cress_take_turns_after(size_t bytes)
+{
+    struct hub *hub = hub_current;
+    size_t calls = bytes / CALL_BYTES;
+
+    if (hub && hub->current)
+        hub->current->straight_calls += (unsigned)(calls < STRAIGHT_CALLS ? calls : STRAIGHT_CALLS);
+    cress_take_turns();
 }
 
 int cress_sleep(cress_seconds span)

@@ -10,8 +10,6 @@
 #include <fcntl.h>
 #include <sys/sendfile.h>
 
-enum { TURN = 4 << 10 }; /* bytes of a file that count as one call */
-
 static cress_socket_stream *socket_of(cress_stream *s)
 {
     return (cress_socket_stream *)s;
@@ -35,7 +33,7 @@ static ssize_t socket_read(cress_stream *s, void *buf, size_t len, int flags)
     for (;;) {
         ssize_t count = sys_recv(fd_of(s), buf, len, MSG_DONTWAIT);
         if (count >= 0 && !(flags & CRESS_STREAM_DONTWAIT))
-            cress_take_turns();
+            cress_take_turns_after((size_t)count);
         if (count >= 0 || (errno != EAGAIN && errno != EINTR))
             return count;
         if (errno == EINTR)
@@ -68,6 +66,13 @@ static void advance(const struct iovec **iov, int *count, size_t sent, struct io
         *cut = (struct iovec){ (char *)(*iov)->iov_base + sent, (*iov)->iov_len - sent };
 }
 
+/* [waits, now and then] The other side may be as fast as we are, and nothing ever have to wait. */
+static int give_way(size_t sent)
+{
+    cress_take_turns_after(sent);
+    return hub_check();
+}
+
 static ssize_t socket_writev(cress_stream *s, const struct iovec *iov, int count, int flags)
 {
     size_t total = 0;
@@ -88,6 +93,8 @@ static ssize_t socket_writev(cress_stream *s, const struct iovec *iov, int count
                 size_t begun = iov->iov_len - cut.iov_len;
                 advance(&iov, &count, begun + (size_t)sent, &cut);
             }
+            if (!(flags & CRESS_STREAM_DONTWAIT) && give_way((size_t)sent) < 0)
+                break;
             continue;
         }
         if (errno == EINTR)
@@ -96,8 +103,6 @@ static ssize_t socket_writev(cress_stream *s, const struct iovec *iov, int count
             cress_wait_fd(fd_of(s), POLLOUT, CRESS_FOREVER) < 0)
             return total ? (ssize_t)total : -1;
     }
-    if (!(flags & CRESS_STREAM_DONTWAIT))
-        cress_take_turns();
     return (ssize_t)total;
 }
 
@@ -119,9 +124,11 @@ static ssize_t socket_send_file(cress_stream *s, int fd, off_t offset, size_t le
         return -1;
     while (total < len) {
         ssize_t sent = sys_sendfile(fd_of(s), fd, &offset, len - total);
-        if (sent > 0)
+        if (sent > 0) {
             total += (size_t)sent;
-        else if (sent == 0)
+            if (give_way((size_t)sent) < 0)
+                break;
+        } else if (sent == 0)
             break; /* the file is shorter */
         else if (errno == EAGAIN) {
             if (cress_wait_fd(fd_of(s), POLLOUT, CRESS_FOREVER) < 0)
@@ -129,8 +136,6 @@ static ssize_t socket_send_file(cress_stream *s, int fd, off_t offset, size_t le
         } else if (errno != EINTR)
             return total ? (ssize_t)total : -1;
     }
-    for (size_t piece = 0; piece <= total; piece += TURN) /* a client may be as fast as we are */
-        cress_take_turns();
     return (ssize_t)total;
 }
 

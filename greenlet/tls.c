@@ -399,7 +399,7 @@ static ssize_t tls_read(cress_stream *stream, void *buf, size_t len, int flags)
         got = read_now(s, buf, len);
     while (got < 0 && again(s, flags) == 0);
     if (got >= 0 && !(flags & CRESS_STREAM_DONTWAIT))
-        cress_take_turns();
+        cress_take_turns_after((size_t)got);
     return got;
 }
 
@@ -468,11 +468,14 @@ static ssize_t write_pieces(cress_tls_stream *s, struct iov_cursor *rest, int fl
             errno = EPIPE;
             break;
         }
-        if (write_record(s, rest) < 0 && again(s, flags) < 0)
+        ssize_t done = write_record(s, rest);
+        if (done < 0 && again(s, flags) < 0)
             break;
+        if (done > 0 && !(flags & CRESS_STREAM_DONTWAIT))
+            cress_take_turns_after((size_t)done);
     }
-    size_t done = total - (s->write_error ? before : rest->left); /* that one was dropped */
-    return done ? (ssize_t)done : -1;
+    size_t sent = total - (s->write_error ? before : rest->left); /* that one was dropped */
+    return sent ? (ssize_t)sent : -1;
 }
 
 static ssize_t tls_writev(cress_stream *stream, const struct iovec *iov, int count, int flags)
@@ -492,8 +495,6 @@ static ssize_t tls_writev(cress_stream *stream, const struct iovec *iov, int cou
     int error = errno;
     cress_semaphore_release(&s->turn);
     errno = error;
-    if (done >= 0)
-        cress_take_turns();
     return done;
 }
 

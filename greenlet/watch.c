@@ -90,6 +90,15 @@ void watch_roused(cress_greenlet *g)
         w->waiter = NULL;
 }
 
+void cress_watch_interrupt(cress_watch *w, int error)
+{
+    cress_greenlet *g = w->waiter;
+
+    w->waiter = NULL;
+    if (g)
+        hub_wake(g, error);
+}
+
 void cress_watch_finish(cress_watch *w)
 {
     cress_greenlet *g = w->waiter;

@@ -34,10 +34,13 @@ enum connection_state {
     CONNECTION_RESTS,   /* or was woken and is about to run */
     CONNECTION_BUSY,    /* runs, or waits for the server's own reasons */
     CONNECTION_HANDLES, /* the application has it */
+    CONNECTION_LEAVES,  /* runs, or waits for its client, for the last time */
 };
 
-enum { LINGER_BYTES = 256 * 1024 };
-static const cress_seconds LINGER_TIME = 2.0;
+/* How long a client may go on sending behind a refusal, and how long it may pause. */
+static const cress_seconds LINGER_TIME = 30.0, LINGER_PAUSE = 2.0;
+
+enum { PROGRESS = 4 << 10 }; /* bytes that a stalled client must have moved to count as alive */
 
 struct tls {
     cress_tls_stream stream;
@@ -51,11 +54,13 @@ struct connection {
     struct worker *worker;
     struct connection *previous, *next;
     struct expiry_node expiry;
+    uint64_t progress; /* when it joined the stalled ones */
     cress_http1_peer peer;
     char address[INET6_ADDRSTRLEN], port[6];
     uint8_t state;    /* enum connection_state */
     bool late;        /* the list that it was in has let it expire */
     bool agreed;      /* the TLS handshake is done */
+    bool evicted;     /* others need its place */
     struct tls tls[]; /* one, if the worker has a context */
 };
 
@@ -131,14 +136,38 @@ static void describe(void *arg, char *buf, size_t size)
     cress_http1_describe(&conn->http, buf, size);
 }
 
+static bool awaits_client(const struct connection *conn)
+{
+    return conn->state == CONNECTION_LEAVES || cress_http1_awaits_client(&conn->http);
+}
+
+/* A client that has to be waited for again and again is slow all the time, unless it has
+ * got something done in between. */
+static void note_stall(struct connection *conn)
+{
+    struct expiry *stalled = &conn->worker->stalled;
+    uint64_t progress = cress_http1_progress(&conn->http);
+
+    if (!awaits_client(conn)) {
+        if (conn->expiry.list == stalled)
+            expiry_remove(&conn->expiry);
+        return;
+    }
+    if (conn->expiry.list == stalled && progress - conn->progress < PROGRESS)
+        return;
+    conn->progress = progress;
+    expiry_add(stalled, &conn->expiry);
+}
+
 static void before_wait(void *arg)
 {
     struct connection *conn = arg;
 
-    if (conn->state != CONNECTION_HANDLES)
-        return;
-    cress_http1_push(&conn->http);
-    cress_watch_start(&conn->socket.watch); /* there may be room again */
+    if (conn->state == CONNECTION_HANDLES) {
+        cress_http1_push(&conn->http);
+        cress_watch_start(&conn->socket.watch); /* there may be room again */
+    }
+    note_stall(conn);
 }
 
 static const cress_greenlet_hooks hooks = { .describe = describe, .before_wait = before_wait };
@@ -151,7 +180,7 @@ static void on_idle(cress_watch *watch)
 
     if (conn->state <= CONNECTION_RESTS)
         return; /* it was woken for this and has not run yet */
-    if (conn->state == CONNECTION_BUSY) {
+    if (conn->state != CONNECTION_HANDLES) {
         cress_watch_stop(watch);
         return;
     }
@@ -209,7 +238,8 @@ static void handle(struct connection *conn)
     cress_timeout_start(&limit, worker->config->request_timeout);
     conn->http.limit = &limit;
     conn->state = CONNECTION_HANDLES;
-    conn->http.closing |= worker->draining;
+    if (worker->draining)
+        cress_http1_stop(&conn->http);
     int admitted = admission_enter(&worker->admission);
     int result = admitted < 0 ? -1 : call_application(conn);
     int error = errno;
@@ -228,19 +258,18 @@ static void handle(struct connection *conn)
 }
 
 /* [waits] So that a client which is still sending reads the answer before the reset
- * that closing on unread input would send. */
+ * that closing on unread input would send: most look for it only when all is sent. */
 static void linger(struct connection *conn)
 {
     char sink[4096];
-    size_t total = 0;
-    ssize_t count;
+    cress_seconds end = cress_now() + LINGER_TIME;
     cress_timeout limit;
 
-    cress_timeout_start_shielded(&limit, LINGER_TIME);
+    cress_timeout_start_shielded(&limit, LINGER_PAUSE);
     if (cress_stream_shutdown(conn->http.stream) == 0)
-        while ((count = cress_stream_read(conn->http.stream, sink, sizeof sink, 0)) > 0 &&
-               total < LINGER_BYTES)
-            total += (size_t)count;
+        while (!conn->worker->quick && cress_now() < end &&
+               cress_stream_read(conn->http.stream, sink, sizeof sink, 0) > 0)
+            limit.deadline = cress_now() + LINGER_PAUSE;
     cress_timeout_close(&limit);
 }
 
@@ -266,14 +295,20 @@ static void say_goodbye(struct connection *conn)
         cress_stream_shutdown(conn->http.stream); /* 2 s at most, whatever comes */
 }
 
+static bool is_hurried(const struct connection *conn)
+{
+    return conn->worker->quick || conn->evicted;
+}
+
 /* [waits] Whatever the client is still to see. */
 static void take_leave(struct connection *conn)
 {
-    if (conn->worker->quick)
+    if (is_hurried(conn))
         return;
+    conn->state = CONNECTION_LEAVES;
     if (conn->agreed && !conn->http.reset)
         say_goodbye(conn);
-    if (conn->http.linger && !conn->http.gone && !conn->worker->quick)
+    if (conn->http.linger && !conn->http.gone && !is_hurried(conn))
         linger(conn);
 }
 
@@ -281,8 +316,8 @@ static void close_connection(struct connection *conn)
 {
     struct worker *worker = conn->worker;
 
-    expiry_remove(&conn->expiry);
     take_leave(conn);
+    expiry_remove(&conn->expiry);
     if (conn->http.reset)
         setsockopt(cress_watch_fd(&conn->socket.watch), SOL_SOCKET, SO_LINGER,
                    &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
@@ -410,7 +445,7 @@ static void *run(void *arg)
         switch (cress_http1_next(&conn->http, false)) {
         case CRESS_HTTP1_REQUEST:
             expiry_remove(&conn->expiry);
-            conn->late = false;
+            conn->late = conn->evicted = false;
             handle(conn);
             if (conn->worker->draining)
                 conn->http.closing = true; /* a drain began while the answer was on its way */
@@ -499,10 +534,27 @@ void connection_probe(struct expiry_node *node)
         cress_cancel(conn->greenlet);
 }
 
+bool connection_evict(struct expiry_node *node)
+{
+    struct connection *conn = connection_of(node);
+
+    if (conn->state == CONNECTION_RESTS) {
+        conn->evicted = true;
+        connection_expire(node);
+        return true;
+    }
+    if (!awaits_client(conn))
+        return false;
+    conn->evicted = conn->http.closing = conn->http.reset = true;
+    shutdown(cress_watch_fd(&conn->socket.watch), SHUT_RDWR); /* whatever it waits for fails */
+    return true;
+}
+
 void connection_rouse_all(struct worker *worker)
 {
     for (struct connection *conn = worker->connections; conn; conn = conn->next) {
-        conn->http.closing |= conn->state == CONNECTION_HANDLES; /* its answer says so */
+        if (conn->state == CONNECTION_HANDLES && cress_http1_stop(&conn->http))
+            cress_watch_interrupt(&conn->socket.watch, ESHUTDOWN);
         cress_rouse(conn->greenlet);
     }
 }

@@ -2,9 +2,14 @@
  * it looked; a node that left and came back meanwhile costs it one look more. */
 #include "expiry.h"
 
+static cress_seconds first_deadline(const struct expiry *e)
+{
+    return e->first ? e->first->since + e->span : CRESS_FOREVER;
+}
+
 static void expire_due(struct expiry *e)
 {
-    while (e->first && e->first->deadline <= cress_now()) {
+    while (first_deadline(e) <= cress_now()) {
         struct expiry_node *node = e->first;
         expiry_remove(node);
         e->expire(node);
@@ -19,8 +24,8 @@ static void *sleep_and_expire(void *arg)
         cress_event_clear(&e->filled);
         if (!e->first && cress_event_wait(&e->filled, CRESS_FOREVER) < 0)
             return NULL;
-        if (e->first && e->first->deadline > cress_now() &&
-            cress_sleep(e->first->deadline - cress_now()) < 0)
+        if (e->first && first_deadline(e) > cress_now() &&
+            cress_sleep(first_deadline(e) - cress_now()) < 0)
             return NULL;
         expire_due(e);
     }
@@ -47,7 +52,7 @@ void expiry_add(struct expiry *e, struct expiry_node *node)
 {
     expiry_remove(node);
     node->list = e;
-    node->deadline = cress_now() + e->span;
+    node->since = cress_now();
     node->next = NULL;
     node->previous = e->last;
     if (e->last)

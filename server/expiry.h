@@ -10,11 +10,11 @@
 struct expiry_node {
     struct expiry_node *previous, *next;
     struct expiry *list; /* NULL: in none */
-    cress_seconds deadline;
+    cress_seconds since; /* when it joined */
 };
 
 struct expiry {
-    struct expiry_node *first, *last; /* earliest first */
+    struct expiry_node *first, *last; /* oldest first */
     cress_seconds span;               /* CRESS_FOREVER: nothing expires */
     void (*expire)(struct expiry_node *node);
     cress_event filled;

@@ -1,11 +1,12 @@
 /* Accepting: as many as there are, until the connections are as many as allowed or
- * the descriptors run out; then it pauses, without spinning, until one closes.
+ * the descriptors run out; then it pauses, without spinning, until one closes. In the former case
+ * somebody is asked to make room.
  *
  * gevent: BaseServer.do_accept; nginx: worker_connections.
  */
 #define _GNU_SOURCE /* accept4 */
 
-#include "worker.h"
+#include "eviction.h"
 
 #include <cress/io.h>
 
@@ -15,7 +16,7 @@
 #include <string.h>
 
 enum { ACCEPT_BATCH = 64 };
-static const cress_seconds PAUSE_MAX = 1.0;
+static const cress_seconds PAUSE_MAX = 1.0, ROOM_PAUSE = 0.1;
 
 static bool has_room(const struct worker *worker)
 {
@@ -29,6 +30,18 @@ static int await_close(struct worker *worker, cress_seconds timeout)
     if (cress_event_wait(&worker->closed, timeout) == 0)
         return 0;
     return errno == ETIMEDOUT ? cress_check() : -1;
+}
+
+/* [waits] Until somebody wants in, and then for a while for room. Who was told to close may be
+ * long about it: then the next one is. */
+static int await_room(struct listener *l)
+{
+    if (cress_watch_wait(&l->watch, CRESS_FOREVER) < 0)
+        return -1;
+    if (has_room(l->worker))
+        return 0;
+    eviction_make_room(l->worker);
+    return await_close(l->worker, ROOM_PAUSE);
 }
 
 /* [waits] The kernel is out of descriptors or memory: what is open has to close first. */
@@ -67,7 +80,7 @@ static void *accept_all(void *arg)
         struct sockaddr_storage peer;
         socklen_t len = sizeof peer;
         while (!has_room(l->worker))
-            if (await_close(l->worker, CRESS_FOREVER) < 0)
+            if (await_room(l) < 0)
                 return NULL;
         int fd = accept4(cress_watch_fd(&l->watch), (struct sockaddr *)&peer, &len,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);

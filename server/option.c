@@ -56,7 +56,7 @@ const struct option option_table[] = {
     COUNT("backlog", backlog, "COUNT", 2048, 1, 1 << 20, 0,
           "connections that may wait to be accepted"),
     COUNT("worker-connections", worker_connections, "COUNT", 1000, 1, MAX_CONNECTIONS, 0,
-          "open connections; accepting pauses there"),
+          "open connections; for more, slow ones make room"),
     COUNT("concurrency", concurrency, "COUNT", 0, 0, MAX_CONNECTIONS, 0,
           "requests in flight; 0: as many as connections"),
     COUNT("concurrency-backlog", concurrency_backlog, "COUNT", 1000, 1, MAX_CONNECTIONS, -1,

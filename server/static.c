@@ -15,6 +15,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 struct cress_static_root {
@@ -52,6 +54,7 @@ static int copy_texts(cress_static_options *options)
     failed |= copy_text(&options->index, "index.html");
     failed |= copy_text(&options->cache_control, NULL);
     failed |= copy_text(&options->default_type, "application/octet-stream");
+    failed |= copy_text(&options->charset, NULL);
     return failed;
 }
 
@@ -67,7 +70,7 @@ static bool is_sound(const cress_static_options *o)
 {
     return o->root && (!o->prefix || !*o->prefix || *o->prefix == '/') &&
            !(o->index && strchr(o->index, '/')) && is_value(o->cache_control) &&
-           is_value(o->default_type);
+           is_value(o->default_type) && is_value(o->charset);
 }
 
 static size_t prefix_len(const char *prefix)
@@ -117,6 +120,7 @@ void cress_static_destroy(cress_static_root *files)
     free_text(files->options.index);
     free_text(files->options.cache_control);
     free_text(files->options.default_type);
+    free_text(files->options.charset);
     free(files);
 }
 
@@ -134,9 +138,17 @@ static bool take_prefix(const cress_static_root *files, cress_str path, cress_st
     return true;
 }
 
-static bool is_allowed(const struct visit *v, const char *name, size_t len)
+/* RFC 8615: what lies there is meant to be found (certificates are had by it). */
+static bool is_well_known(const char *name, size_t len)
 {
-    if (*name != '.')
+    static const char well_known[] = ".well-known";
+
+    return len == sizeof well_known - 1 && memcmp(name, well_known, len) == 0;
+}
+
+static bool is_allowed(const struct visit *v, const char *name, size_t len, bool is_first)
+{
+    if (*name != '.' || (is_first && is_well_known(name, len)))
         return true;
     return v->files->options.dotfiles && len > 1 && !(len == 2 && name[1] == '.');
 }
@@ -149,7 +161,7 @@ static bool put_names(struct visit *v, char *to, cress_str rest)
     while (at < end) {
         const char *slash = memchr(at, '/', (size_t)(end - at)), *stop = slash ? slash : end;
         size_t len = (size_t)(stop - at);
-        if (len > 0 && !is_allowed(v, at, len))
+        if (len > 0 && !is_allowed(v, at, len, to == v->path))
             return false;
         if (len > 0 && to > v->path)
             *to++ = '/';
@@ -195,18 +207,25 @@ static int respond_failure(const struct visit *v, int error)
     }
 }
 
+/* NULL: ENOMEM. */
 static const char *type_of(const struct visit *v)
 {
-    const char *type = cress_mime_type(v->path);
+    const char *type = cress_mime_type(v->path), *charset = v->files->options.charset;
 
-    return type ? type : v->files->options.default_type;
+    if (!type)
+        type = v->files->options.default_type;
+    if (!charset || strncasecmp(type, "text/", 5) != 0 || strchr(type, ';'))
+        return type;
+    return cress_environ_printf(v->env, "%s; charset=%s", type, charset).data;
 }
 
 static int send_file(const struct visit *v, int fd, const struct sibling *sibling)
 {
-    const char *cache_control = v->files->options.cache_control;
+    const char *cache_control = v->files->options.cache_control, *type = type_of(v);
     cress_header headers[3] = { { NULL, NULL } }, *end = headers;
 
+    if (!type)
+        return -1;
     if (sibling->exists)
         *end++ = (cress_header){ "Vary", "Accept-Encoding" };
     if (cache_control)
@@ -216,7 +235,7 @@ static int send_file(const struct visit *v, int fd, const struct sibling *siblin
     return cress_respond_file(v->env, v->res,
                               &(cress_file){
                                   .fd = sibling->fd < 0 ? fd : sibling->fd,
-                                  .type = type_of(v),
+                                  .type = type,
                                   .encoding = sibling->encoding,
                                   .whole = sibling->encoding != NULL, /* as nginx */
                                   .headers = headers,

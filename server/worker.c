@@ -215,6 +215,7 @@ static int start_lists(struct worker *worker)
     const cress_config *config = worker->config;
 
     admission_init(&worker->admission, config->concurrency, config->concurrency_backlog);
+    worker->stalled = (struct expiry){ .span = CRESS_FOREVER };
     if (expiry_start(&worker->idle, config->keep_alive, connection_expire) == 0 &&
         expiry_start(&worker->heads, config->header_timeout, connection_expire) == 0 &&
         (!worker->tls ||

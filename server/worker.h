@@ -34,12 +34,14 @@ struct worker {
     struct expiry idle;  /* between two requests */
     struct expiry heads; /* a request's head is awaited or on its way */
     struct expiry handshakes;
-    struct expiry full; /* handlers whose client has sent more than is read ahead */
+    struct expiry full;    /* handlers whose client has sent more than is read ahead */
+    struct expiry stalled; /* the client is waited for; nothing expires */
     struct admission admission;
     access_log *access_log;
 
     int factory_error;
-    cress_seconds paused_at; /* accepting, for want of descriptors: said once */
+    cress_seconds paused_at;  /* accepting, for want of descriptors: said once */
+    cress_seconds evicted_at; /* somebody, for want of connections: the same */
     bool draining;
     cress_event stop; /* a signal came */
     bool quick;       /* and wants it at once */
@@ -65,5 +67,7 @@ void connection_cancel_all(struct worker *worker);
 /* For the expiry lists. */
 void connection_expire(struct expiry_node *node);
 void connection_probe(struct expiry_node *node);
+/* Closes one that is in a list no more. False: its client is not waited for any longer. */
+bool connection_evict(struct expiry_node *node);
 
 #endif

@@ -96,6 +96,66 @@ static void test_close_wakes_the_reader(void)
     assert_ok(cress_close(peer));
 }
 
+/* ---- a fast other side -----------------------------------------------------------------------------
+
+ * It never makes the greenlet wait, which lets others run all the same, the sooner the more
+ * bytes there are in each call. */
+
+enum { PIECE = 64 << 10, PIECES = 32 };
+
+static size_t turns;
+
+static void *count_turns(void *arg)
+{
+    while (cress_sleep(0) == 0)
+        turns++;
+    return arg;
+}
+
+/* [waits] PIECES calls of move, with the other side's part in between: at least one turn for
+ * every 256 KiB. */
+static void check_turns(void (*move)(void))
+{
+    cress_greenlet *g = cress_spawn(count_turns, NULL);
+
+    open_stream();
+    assert_ok(cress_sleep(0));
+    turns = 0;
+    for (int i = 0; i < PIECES; i++)
+        move();
+    assert_true(turns >= PIECES * PIECE / (256 << 10));
+    close_stream();
+    assert_ok(cress_kill(g, CRESS_FOREVER));
+    cress_release(g);
+}
+
+static void read_piece(void)
+{
+    static char buf[PIECE];
+
+    assert_int_equal(write(peer, big, PIECE), PIECE);
+    assert_int_equal(cress_stream_read(stream, buf, PIECE, 0), PIECE);
+}
+
+static void write_piece(void)
+{
+    static char buf[PIECE];
+    struct iovec pieces[] = { { big, PIECE / 2 }, { big, PIECE / 2 } };
+
+    assert_int_equal(cress_stream_writev(stream, pieces, 2, 0), PIECE);
+    assert_int_equal(read(peer, buf, PIECE), PIECE);
+}
+
+static void test_a_fast_sender(void)
+{
+    check_turns(read_piece);
+}
+
+static void test_a_fast_receiver(void)
+{
+    check_turns(write_piece);
+}
+
 /* ---- writing ---------------------------------------------------------------------------------- */
 
 static char *received;
@@ -256,6 +316,8 @@ int main(void)
         HUB_TEST(test_read),
         HUB_TEST(test_read_is_limited),
         HUB_TEST(test_close_wakes_the_reader),
+        HUB_TEST(test_a_fast_sender),
+        HUB_TEST(test_a_fast_receiver),
         HUB_TEST(test_writev_in_pieces),
         HUB_TEST(test_write_all),
         HUB_TEST(test_nothing_to_write),

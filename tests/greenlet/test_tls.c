@@ -684,6 +684,45 @@ static void test_both_ways_without_a_handshake_before(void)
     close_both();
 }
 
+static size_t turns;
+
+static void *count_turns(void *arg)
+{
+    while (cress_sleep(0) == 0)
+        turns++;
+    return arg;
+}
+
+static size_t move(int server_flags, int client_flags)
+{
+    struct iovec piece = { big, 64 << 10 };
+    size_t before = turns;
+
+    for (size_t all = 0; all < BIG; all += piece.iov_len) {
+        assert_int_equal(cress_stream_writev(server.stream, &piece, 1, server_flags),
+                         piece.iov_len);
+        for (size_t at = 0; at < piece.iov_len;) {
+            ssize_t got = cress_stream_read(client.stream, received, piece.iov_len, client_flags);
+            assert_true(got > 0);
+            at += (size_t)got;
+        }
+    }
+    return turns - before;
+}
+
+/* Who never has to wait lets others run, the sooner the more bytes there are in each call. */
+static void test_a_fast_other_side(void)
+{
+    connect_both();
+    cress_greenlet *g = cress_spawn(count_turns, NULL);
+    assert_ok(cress_sleep(0));
+    assert_true(move(0, CRESS_STREAM_DONTWAIT) >= BIG / (256 << 10));
+    assert_true(move(CRESS_STREAM_DONTWAIT, 0) >= BIG / (256 << 10));
+    assert_ok(cress_kill(g, CRESS_FOREVER));
+    cress_release(g);
+    close_both();
+}
+
 static void *write_letters(void *arg)
 {
     const char *letter = arg;
@@ -1450,6 +1489,7 @@ int main(void)
         TLS_TEST(test_ciphers),
         TLS_TEST(test_both_ways_at_once),
         TLS_TEST(test_both_ways_without_a_handshake_before),
+        TLS_TEST(test_a_fast_other_side),
         TLS_TEST(test_writers_take_turns),
         TLS_TEST(test_write_without_waiting),
         TLS_TEST(test_write_is_limited),

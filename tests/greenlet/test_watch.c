@@ -93,6 +93,21 @@ static void test_killed_and_finished(void)
     assert_trace("a: -1 125\nb: -1 9\n");
 }
 
+static void test_interrupted(void)
+{
+    open_watched(NULL);
+    cress_watch_interrupt(&watch, ESHUTDOWN); /* nobody waits */
+    spawn(wait_in_watch, "a");
+    settle();
+    cress_watch_interrupt(&watch, ESHUTDOWN);
+    cress_watch_interrupt(&watch, EBADF);
+    settle();
+    assert_trace("a: -1 108\n");
+    spawn(write_after_1, NULL); /* it can be waited for again */
+    assert_ok(cress_watch_wait(&watch, CRESS_FOREVER));
+    close_watched();
+}
+
 static int told;
 
 static void count_and_stop(cress_watch *w)
@@ -291,6 +306,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         HUB_TEST(test_wait),
         HUB_TEST(test_killed_and_finished),
+        HUB_TEST(test_interrupted),
         HUB_TEST(test_idle_one_is_told),
         HUB_TEST(test_unwatched_one_disarms_itself),
         HUB_TEST(test_rest_until_readable),

@@ -1,9 +1,7 @@
 /* A worker in a hub of this program, and clients in the same hub: what a warm
  * connection asks of the allocator and of the stacks. */
-#include "../../server/config.h"
-#include "../../server/log.h"
-#include "../../server/worker.h"
 #include "count_alloc.h"
+#include "hub_server.h"
 #include "hub_test.h"
 
 #include <cress/io.h>
@@ -16,63 +14,10 @@
 
 #define REQUEST "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
-/* ---- a listener without a worker's signals --------------------------------------- */
-
-struct server {
-    cress_config config;
-    struct worker worker;
-    struct listener listener;
-    struct sockaddr_in address;
-};
-
 static int hello(cress_environ *env, cress_response *res, void *self)
 {
     (void)env, (void)self;
     return cress_respond(res, 200, "text/plain", "hello, world\n", 13);
-}
-
-static void start(struct server *s, cress_app *app, void *self)
-{
-    struct worker *worker = &s->worker;
-    socklen_t len = sizeof s->address;
-
-    config_fill(&s->config);
-    *worker = (struct worker){ .config = &s->config, .application = { .app = app, .self = self } };
-    worker->http.keep_alive = s->config.keep_alive;
-    admission_init(&worker->admission, s->config.concurrency, s->config.concurrency_backlog);
-    assert_int_equal(expiry_start(&worker->idle, s->config.keep_alive, connection_expire), 0);
-    assert_int_equal(expiry_start(&worker->heads, s->config.header_timeout, connection_expire), 0);
-    assert_int_equal(expiry_start(&worker->full, 1, connection_probe), 0);
-
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    s->address =
-        (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    assert_int_equal(bind(fd, (struct sockaddr *)&s->address, len), 0);
-    assert_int_equal(listen(fd, 16), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&s->address, &len), 0);
-    assert_int_equal(listener_start(&s->listener, worker, fd), 0);
-}
-
-static void stop(struct server *s)
-{
-    listener_stop(&s->listener);
-    s->worker.draining = true;
-    connection_rouse_all(&s->worker);
-    while (s->worker.open > 0) {
-        cress_event_clear(&s->worker.closed);
-        assert_int_equal(cress_event_wait(&s->worker.closed, CRESS_FOREVER), 0);
-    }
-    expiry_stop(&s->worker.idle);
-    expiry_stop(&s->worker.heads);
-    expiry_stop(&s->worker.full);
-}
-
-static int dial(const struct server *s)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    assert_int_equal(cress_connect(fd, (const struct sockaddr *)&s->address, sizeof s->address), 0);
-    return fd;
 }
 
 /* [waits] One request and its whole answer, whose body ends with a line end. */
@@ -94,11 +39,11 @@ static void ask(int fd)
 
 static void *warm_requests(void *arg)
 {
-    struct server s = { .config = { .keep_alive = 1000 } };
+    struct hub_server s = { .config = { .keep_alive = 1000 } };
 
     (void)arg;
-    start(&s, hello, NULL);
-    int fd = dial(&s);
+    hub_server_start(&s, hello, NULL);
+    int fd = hub_server_dial(&s);
     for (int i = 0; i < 10; i++)
         ask(fd);
     size_t before = allocations;
@@ -107,7 +52,7 @@ static void *warm_requests(void *arg)
         ask(fd);
     assert_int_equal(allocations, before);
     cress_close(fd);
-    stop(&s);
+    hub_server_stop(&s);
     return NULL;
 }
 
@@ -121,14 +66,14 @@ enum { CLIENTS = 40 };
 
 static void *rest_without_stacks(void *arg)
 {
-    struct server s = { .config = { .keep_alive = 1000 } };
+    struct hub_server s = { .config = { .keep_alive = 1000 } };
     cress_hub_stats stats;
     int fds[CLIENTS];
 
     (void)arg;
-    start(&s, hello, NULL);
+    hub_server_start(&s, hello, NULL);
     for (int i = 0; i < CLIENTS; i++) {
-        fds[i] = dial(&s);
+        fds[i] = hub_server_dial(&s);
         ask(fds[i]);
     }
     cress_sleep(0);
@@ -139,7 +84,7 @@ static void *rest_without_stacks(void *arg)
         ask(fds[i]);
     for (int i = 0; i < CLIENTS; i++)
         cress_close(fds[i]);
-    stop(&s);
+    hub_server_stop(&s);
     return NULL;
 }
 
@@ -176,17 +121,17 @@ static int wait_for_ever(cress_environ *env, cress_response *res, void *self)
 static void *leave_early(void *arg)
 {
     struct visit visit = { .error = 0 };
-    struct server s = { .config = { .request_timeout = 1000 } };
+    struct hub_server s = { .config = { .request_timeout = 1000 } };
 
     (void)arg;
-    start(&s, wait_for_ever, &visit);
-    int fd = dial(&s);
+    hub_server_start(&s, wait_for_ever, &visit);
+    int fd = hub_server_dial(&s);
     assert_int_equal(cress_write(fd, REQUEST, strlen(REQUEST)), strlen(REQUEST));
     assert_int_equal(cress_event_wait(&visit.begun, CRESS_FOREVER), 0);
     cress_close(fd);
     assert_int_equal(cress_event_wait(&visit.gone, CRESS_FOREVER), 0);
     assert_int_equal(visit.error, ECANCELED);
-    stop(&s);
+    hub_server_stop(&s);
     return NULL;
 }
 
@@ -198,18 +143,18 @@ static void test_a_client_that_leaves_cancels_the_handler(void **state)
 
 static void *expire_idle(void *arg)
 {
-    struct server s = { .config = { .keep_alive = 5 } };
+    struct hub_server s = { .config = { .keep_alive = 5 } };
     char end;
 
     (void)arg;
-    start(&s, hello, NULL);
-    int fd = dial(&s);
+    hub_server_start(&s, hello, NULL);
+    int fd = hub_server_dial(&s);
     ask(fd);
     cress_seconds before = cress_now();
     assert_int_equal(cress_read(fd, &end, 1), 0);
     assert_true(cress_now() - before >= 4.9);
     cress_close(fd);
-    stop(&s);
+    hub_server_stop(&s);
     return NULL;
 }
 
@@ -222,13 +167,13 @@ static void test_an_idle_connection_expires(void **state)
 /* Accepted in this turn, they would run in the next. */
 static void *cancel_new(void *arg)
 {
-    struct server s = { .config = { .keep_alive = 1000 } };
+    struct hub_server s = { .config = { .keep_alive = 1000 } };
     cress_timeout limit;
     int fds[3];
     char end;
 
     (void)arg;
-    start(&s, hello, NULL);
+    hub_server_start(&s, hello, NULL);
     for (int i = 0; i < 3; i++) {
         fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); /* and no wait before */
         assert_int_equal(connect(fds[i], (struct sockaddr *)&s.address, sizeof s.address), 0);
@@ -239,7 +184,7 @@ static void *cancel_new(void *arg)
     s.worker.quick = true;
     connection_cancel_all(&s.worker);
     cress_timeout_start(&limit, 20.0);
-    stop(&s);
+    hub_server_stop(&s);
     cress_timeout_close(&limit);
     for (int i = 0; i < 3; i++) {
         ssize_t count = cress_read(fds[i], &end, 1);

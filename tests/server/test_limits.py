@@ -2,11 +2,14 @@
 
 import pathlib
 import socket
+import ssl
+import subprocess
 import sys
 import time
 import unittest
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+import certificates  # noqa: E402
 import cress_server as cress  # noqa: E402
 
 HANDLERS = cress.module("handlers")
@@ -25,15 +28,16 @@ def answers(client):
 
 class Connections(cress.ServerTest):
     def test_accepting_stops_and_resumes(self):
-        server = self.serve(HANDLERS, "--worker-connections", "3", "--keep-alive=60")
+        server = self.serve(HANDLERS, "--worker-connections", "3")
         first = [self.connect(server) for _ in range(3)]
         for client in first:
-            self.assertEqual(client.get().status, 200)
+            client.send(cress.request("/drip?count=100000&ms=20"))
+            self.assertEqual(client.head()[0], 200)
         more = [self.connect(server) for _ in range(3)]
         for client in more:
             client.send(cress.request())
         self.assertFalse(answers(more[0]))
-        self.assertEqual(first[0].get().status, 200)
+        self.assertTrue(first[0].chunk())
         for closing, served in zip(first, more):
             closing.close()
             self.assertEqual(served.response().status, 200)
@@ -41,13 +45,57 @@ class Connections(cress.ServerTest):
     def test_full_server_uses_no_cpu(self):
         server = self.serve(HANDLERS, "--worker-connections", "1", "--keep-alive=60")
         first = self.connect(server)
-        self.assertEqual(first.get().status, 200)
+        first.send(cress.request("/drip?count=1000&ms=500"))
+        self.assertEqual(first.head()[0], 200)
         second = self.connect(server)
         second.send(cress.request())
         before = server.cpu_seconds()
         time.sleep(1)
         self.assertLess(server.cpu_seconds() - before, 0.5)
         self.assertFalse(answers(second))
+
+
+class Eviction(cress.ServerTest):
+    """Who keeps a full server waiting makes room; test_eviction.c has the rest."""
+
+    def test_slow_clients(self):
+        server = self.serve(HANDLERS, "--worker-connections=4", "--header-timeout=600",
+                            "--body-timeout=600", "--keep-alive=600", "--access-logfile", "-",
+                            stdout=subprocess.PIPE)
+        slow = [self.connect(server) for _ in range(4)]
+        self.assertEqual(slow[0].get().status, 200)
+        slow[1].send(b"GET /half")
+        slow[2].send(b"POST /count-body HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nabc")
+        slow[3].send(b"POST /ignore-body HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
+        self.assertEqual(slow[3].response().body, b"ignored\n")
+        drips = [self.connect(server) for _ in range(4)]
+        for client in drips:
+            client.send(cress.request("/drip?count=100000&ms=20"))
+            self.assertEqual(client.head()[0], 200)
+        self.assertEqual(slow[1].response().status, 408)
+        for client in slow:
+            self.assertTrue(client.is_closed())
+        server.await_log("4 connections are open: those that keep the server waiting make room")
+        server.await_log("body ended by Broken pipe")
+        for client in drips:
+            client.close()
+        server.stop()
+        with server.process.stdout as log:
+            self.assertIn('"POST /count-body HTTP/1.1" 499 ', log.read())
+
+    def test_handshakes(self):
+        authority = certificates.Authority()
+        self.addCleanup(authority.close)
+        certfile, keyfile = authority.issue("server")
+        server = self.serve(HANDLERS, "--certfile", certfile, "--keyfile", keyfile,
+                            "--worker-connections=1", "--handshake-timeout=600")
+        slow = self.connect(server)
+        slow.send(b"\x16\x03\x01")  # else it is accepted later than the next one
+        context = ssl.create_default_context(cafile=authority.file)
+        sock = socket.create_connection(server.address, timeout=cress.DEADLINE)
+        with cress.Client(context.wrap_socket(sock, server_hostname="localhost")) as client:
+            self.assertEqual(client.get().status, 200)
+        self.assertTrue(slow.is_closed())
 
 
 class Concurrency(cress.ServerTest):

@@ -143,10 +143,16 @@ static int make_folder(void **state)
     write_file("www/a%2eb", "percent", 1);
     write_file("www/..double", "dots", 1);
     write_file("www/.hidden", "hidden", 1);
+    make_dir("www/.well-known");
+    make_dir("www/sub/.well-known");
+    write_file("www/.well-known/token", "token", 1);
+    write_file("www/.well-known/.hidden", "hidden", 1);
+    write_file("www/sub/.well-known/token", "token", 1);
     write_file("www/index.html", "index", 1);
     write_file("www/sub/index.html", "sub", 1);
     write_file("www/sub/home.txt", "home", 1);
     write_file("www/odd dir?/b.txt", "b", 1);
+    write_file("www/e.json", "{}", 1);
     write_file("www/c.css", "css", 100);
     write_file("www/c.css.gz", "gzipped", 100);
     write_file("www/c.css.br", "brotli", 101);
@@ -372,6 +378,20 @@ static void test_dotfiles(void)
     close_files();
 }
 
+/* RFC 8615 */
+static void test_well_known(void)
+{
+    open_files((cress_static_options){ .dotfiles = false });
+    check("/.well-known/token", 200, "token");
+    check("//%2ewell-known/token", 200, "token");
+    check("/.well-known/.hidden", 404, "");
+    check("/.well-known/../a.txt", 404, "");
+    check("/sub/.well-known/token", 404, "");
+    check("/.well-knowns", 404, "");
+    check("/.WELL-KNOWN/token", 404, "");
+    close_files();
+}
+
 static int otherwise(cress_environ *env, cress_response *res, void *self)
 {
     (void)env;
@@ -452,6 +472,12 @@ static void test_types(void)
     check_field("/a%252eb", "", "Content-Type: text/x-mine");
     check_field("/a.txt", "", "Cache-Control: no-cache");
     check_field("/a.txt", "If-None-Match: *\r\n", "Cache-Control: no-cache");
+    close_files();
+    open_files((cress_static_options){ .charset = "utf-8", .default_type = "text/x; charset=a" });
+    check_field("/a.txt", "", "Content-Type: text/plain; charset=utf-8");
+    check_field("/a.txt", "Range: bytes=0-0\r\n", "Content-Type: text/plain; charset=utf-8");
+    check_field("/a%252eb", "", "Content-Type: text/x; charset=a");
+    check_field("/e.json", "", "Content-Type: application/json");
     close_files();
 }
 
@@ -555,13 +581,16 @@ static void test_options_that_are_refused(void **state)
     check_refused(EINVAL, (cress_static_options){ .root = "/tmp", .index = "a/b" });
     check_refused(EINVAL, (cress_static_options){ .root = "/tmp", .cache_control = "a\r\nb" });
     check_refused(EINVAL, (cress_static_options){ .root = "/tmp", .default_type = "a\nb" });
+    check_refused(EINVAL, (cress_static_options){ .root = "/tmp", .charset = "a\nb" });
     check_refused(ENOENT, (cress_static_options){ .root = "/nowhere/at/all" });
     check_refused(ENOTDIR, (cress_static_options){ .root = "/etc/passwd" });
 }
 
 static void test_creating_without_memory(void **state)
 {
-    cress_static_options options = { .root = "/tmp", .cache_control = "no-cache" };
+    cress_static_options options = { .root = "/tmp",
+                                     .cache_control = "no-cache",
+                                     .charset = "utf-8" };
     int count = 0;
 
     (void)state;
@@ -573,7 +602,7 @@ static void test_creating_without_memory(void **state)
         assert_true(files || errno == ENOMEM);
         close_files();
     } while (end_failing());
-    assert_int_equal(count, 6);
+    assert_int_equal(count, 7);
 }
 
 static void test_destroying_none(void **state)
@@ -594,6 +623,7 @@ int main(void)
         HUB_TEST(test_descriptors_are_closed),
         HUB_TEST(test_folders),
         HUB_TEST(test_dotfiles),
+        HUB_TEST(test_well_known),
         HUB_TEST(test_prefixes),
         HUB_TEST(test_behind_a_mount),
         HUB_TEST(test_methods),

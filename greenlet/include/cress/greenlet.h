@@ -88,6 +88,8 @@ CRESS_API uint64_t cress_id(const cress_greenlet *g);
 /* [waits, now and then] After each I/O call that succeeded at once: a greenlet whose
  * descriptors are always ready would otherwise keep all others from running. */
 CRESS_API void cress_take_turns(void);
+/* The same after one that moved many bytes: every 4 KiB count as one more call. */
+CRESS_API void cress_take_turns_after(size_t bytes);
 
 /* What a greenlet does for its owner beside running. The table is borrowed. */
 typedef struct cress_greenlet_hooks {

@@ -33,6 +33,8 @@ CRESS_API void cress_watch_start(cress_watch *w);
 CRESS_API void cress_watch_stop(cress_watch *w);
 /* [waits] until the descriptor is readable. One greenlet at a time. */
 CRESS_API int cress_watch_wait(cress_watch *w, cress_seconds timeout);
+/* Who waits in it goes on, with this errno; nothing happens if nobody does. */
+CRESS_API void cress_watch_interrupt(cress_watch *w, int error);
 /* Disarms; before the descriptor is closed. Who waits in it fails with EBADF. */
 CRESS_API void cress_watch_finish(cress_watch *w);
 

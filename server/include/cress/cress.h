@@ -17,6 +17,7 @@
 #include <cress/dial.h>
 #include <cress/dns.h>
 #include <cress/environ.h>
+#include <cress/escape.h>
 #include <cress/event.h>
 #include <cress/file.h>
 #include <cress/fork.h>

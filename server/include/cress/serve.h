@@ -34,7 +34,7 @@ typedef struct cress_config {
 
     const char *bind; /* HOST:PORT, [V6]:PORT, unix:PATH, several with commas; 127.0.0.1:8000 */
     int backlog;      /* 2048 */
-    int worker_connections;  /* open ones; accepting stops there and resumes; 1000 */
+    int worker_connections;  /* open ones; slow ones make room, or accepting pauses; 1000 */
     int concurrency;         /* requests in flight; 0: as many as connections */
     int concurrency_backlog; /* requests that wait for that; beyond: 503; 1000; -1: none */
     int retry_after;         /* seconds, in that 503; 1; -1: not said */

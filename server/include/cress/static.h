@@ -6,7 +6,8 @@
  *     cress_serve(&(cress_config){ .app = cress_static, .self = files });
  *
  * Each request opens its file beneath the root and nowhere else: symbolic links that lead out
- * of it, "..", and names that begin with a dot are not found. A file goes out with Last-Modified, an
+ * of it, "..", and names that begin with a dot are not found (but for a folder ".well-known"
+ * right below the root: RFC 8615). A file goes out with Last-Modified, an
  * ETag of time and size, and ranges; conditions are answered (<cress/file.h>). Where a client
  * takes it and NAME.br, NAME.zst or NAME.gz lies beside NAME, that is sent instead, with
  * NAME's type and without ranges, unless it is older. A folder is answered with its index; without the slash at its end, by a
@@ -26,6 +27,7 @@ typedef struct cress_static_options {
     const char *index;         /* of a folder; NULL: index.html; "": there is none, 403 */
     const char *cache_control; /* the field's value; NULL: it is not sent */
     const char *default_type;  /* of what has no known type; NULL: application/octet-stream */
+    const char *charset;       /* of text/ types: "utf-8"; NULL: not said, browsers guess */
     bool dotfiles;             /* serve them too (but never "." and "..") */
     bool no_siblings;          /* do not look for .br, .zst and .gz */
     /* What is called for paths that do not begin with the prefix; NULL: they get 404. */
