@@ -64,6 +64,12 @@ static ssize_t read_now(struct http_exchange *x, void *buf, size_t len)
     return 0;
 }
 
+/* The request's own limit passes while the client is waited for: it is the client that is slow. */
+static bool is_request_over(const struct http_exchange *x)
+{
+    return x->http->limit && cress_timeout_expired(x->http->limit);
+}
+
 /* [waits] At least one byte, or -1. */
 static ssize_t read_waiting(struct http_exchange *x, void *buf, size_t len)
 {
@@ -74,7 +80,7 @@ static ssize_t read_waiting(struct http_exchange *x, void *buf, size_t len)
     ssize_t got = cress_stream_read(x->http->stream, buf, len, 0);
     x->input.busy = false;
     int error = errno;
-    bool is_slow = got < 0 && cress_timeout_expired(&limit);
+    bool is_slow = got < 0 && (cress_timeout_expired(&limit) || is_request_over(x));
     cress_timeout_close(&limit);
     if (is_slow) {
         exchange_note_refusal(x, "a body too slow");

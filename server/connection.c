@@ -213,7 +213,8 @@ static void write_lines(struct connection *conn, const char *misuse)
 
     cress_http1_get_log(&conn->http, &entry);
     if (conn->http.refused)
-        cress_log(CRESS_LOG_INFO, "a request from %s was refused: %s (%d)",
+        cress_log(CRESS_LOG_INFO, "%s from %s was refused: %s (%d)",
+                  entry.status < 400 ? "the rest of a request" : "a request",
                   conn->peer.remote_addr.len ? conn->peer.remote_addr.data : "a unix socket",
                   cress_http1_refusal(&conn->http), entry.status);
     if (misuse)
