@@ -1,6 +1,6 @@
 #include "../../http/chunked.h"
 #include "../../http/parser.h"
-#include "guarded.h"
+#include "guarded_exchange.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,29 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const cress_http1_config config = { .keep_alive = 5 };
-static cress_http1 http = { .config = &config };
-
-/* An exchange whose received bytes end at a protected page. It thinks that there is more
- * room, so that nothing is moved. */
-static struct http_exchange *with_bytes(const char *data, size_t len)
-{
-    struct http_exchange *x = exchange_acquire(&http);
-
-    assert_non_null(x);
-    x->in = guarded_copy(data, len);
-    x->in_size = SIZE_MAX / 2;
-    x->fill = len;
-    return x;
-}
-
-static void drop(struct http_exchange *x, size_t len)
-{
-    guarded_free(x->in, len);
-    x->in = x->inline_in;
-    exchange_release(&http);
-}
-
 static const char chunked[] = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 /* All content of a body, and whether its end was seen; NULL: malformed. */
@@ -46,7 +23,7 @@ static char *decode(const char *body, size_t len, bool *ret_ended)
 
     memcpy(whole, chunked, head_len);
     memcpy(whole + head_len, body, len);
-    struct http_exchange *x = with_bytes(whole, head_len + len);
+    struct http_exchange *x = guarded_exchange(whole, head_len + len);
     assert_int_equal(parser_head(x), PARSE_DONE);
     do {
         x->input.span_len = 0;
@@ -61,7 +38,7 @@ static char *decode(const char *body, size_t len, bool *ret_ended)
         content_len += x->input.span_len;
     } while (x->input.span_len);
     *ret_ended = x->input.ended;
-    drop(x, head_len + len);
+    guarded_exchange_free(x, head_len + len);
     free(whole);
     return content;
 }

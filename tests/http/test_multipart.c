@@ -1,19 +1,12 @@
-#define _GNU_SOURCE /* O_TMPFILE */
-
 #include "fail_alloc.h"
 #include "hub_test.h"
 #include "wire.h"
 
 #include <cress/multipart.h>
-#include <cress/threadpool.h>
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* ---- a form, and what was seen of it ------------------------------------------------------------- */
 
@@ -115,24 +108,6 @@ static int take_form(cress_environ *env, cress_response *res, void *self)
     return cress_respond(res, 200, NULL, NULL, 0);
 }
 
-/* Sends it in pieces of that many bytes; 0: at once. */
-static void post_to(cress_app *app, void *self, const char *type, const char *body, size_t len,
-                    size_t piece)
-{
-    struct wire w;
-    char head[512];
-
-    snprintf(head, sizeof head,
-             "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n", type,
-             len);
-    wire_init(&w, app, self);
-    w.stream.piece = piece;
-    wire_start(&w);
-    memory_stream_send_text(&w.stream, head);
-    wire_send_bytes(&w, body, len);
-    wire_finish(&w);
-}
-
 #define TYPE "multipart/form-data; boundary=XyZ"
 
 /* However it is cut and read: the same. */
@@ -146,7 +121,7 @@ static void check_bytes(const char *type, const char *body, size_t len,
             struct seen seen = { .limits = limits,
                                  .read_size = read_sizes[r],
                                  .read_all_limit = 5000 };
-            post_to(take_form, &seen, type, body, len, pieces[p]);
+            wire_post(take_form, &seen, type, body, len, pieces[p]);
             assert_int_equal(seen.error, error);
             if (error == 0)
                 assert_string_equal(seen.text, expected);
@@ -254,7 +229,7 @@ static void test_types_that_are_none(void)
     struct seen seen = { .read_size = 1 };
 
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-        post_to(take_form, &seen, types[i], END, strlen(END), 0);
+        wire_post(take_form, &seen, types[i], END, strlen(END), 0);
         assert_int_equal(seen.error, EBADMSG);
     }
 }
@@ -382,10 +357,10 @@ static void test_every_beginning_of_a_form_is_none(void)
     struct seen seen = { .read_size = 10 };
 
     for (size_t len = 0; len < sizeof body - 1; len++) {
-        post_to(take_form, &seen, TYPE, body, len, 0);
+        wire_post(take_form, &seen, TYPE, body, len, 0);
         assert_int_equal(seen.error, EBADMSG);
     }
-    post_to(take_form, &seen, TYPE, body, sizeof body - 1, 0);
+    wire_post(take_form, &seen, TYPE, body, sizeof body - 1, 0);
     assert_int_equal(seen.error, 0);
 }
 
@@ -404,7 +379,7 @@ static void test_bytes_of_all_values(void)
         expected[4 + c] = (char)c;
     expected[260] = ']';
     for (size_t piece = 0; piece < 20; piece++) {
-        post_to(take_form, &seen, TYPE, body, len, piece);
+        wire_post(take_form, &seen, TYPE, body, len, piece);
         assert_int_equal(seen.error, 0);
         assert_int_equal(seen.len, 261);
         assert_memory_equal(seen.text, expected, 261);
@@ -417,7 +392,7 @@ static void test_parts_that_are_not_read(void)
     static const char body[] = PART("a", "1") PART("b", "\r\n--X") END;
 
     for (size_t piece = 0; piece < 10; piece++) {
-        post_to(take_form, &seen, TYPE, body, strlen(body), piece);
+        wire_post(take_form, &seen, TYPE, body, strlen(body), piece);
         assert_int_equal(seen.error, 0);
         assert_string_equal(seen.text, "[a][b]");
     }
@@ -453,17 +428,17 @@ static void test_limits_on_what_is_kept(void)
     size_t heads = 2 * (strlen("\r\n" FIELD("a")) - 2);
     struct seen seen = { .read_all_limit = 5 };
 
-    post_to(take_form, &seen, TYPE, body, strlen(body), 0);
+    wire_post(take_form, &seen, TYPE, body, strlen(body), 0);
     assert_string_equal(seen.text, "[a: 12345][b: 1]");
     seen.read_all_limit = 4;
-    post_to(take_form, &seen, TYPE, body, strlen(body), 0);
+    wire_post(take_form, &seen, TYPE, body, strlen(body), 0);
     assert_int_equal(seen.error, EMSGSIZE);
     seen.read_all_limit = 5;
     seen.limits = &(cress_multipart_limits){ .memory = heads + 6 };
-    post_to(take_form, &seen, TYPE, body, strlen(body), 0);
+    wire_post(take_form, &seen, TYPE, body, strlen(body), 0);
     assert_int_equal(seen.error, 0);
     seen.limits = &(cress_multipart_limits){ .memory = heads + 5 };
-    post_to(take_form, &seen, TYPE, body, strlen(body), 0);
+    wire_post(take_form, &seen, TYPE, body, strlen(body), 0);
     assert_int_equal(seen.error, EMSGSIZE);
 }
 
@@ -485,9 +460,9 @@ static void test_a_long_header(void)
         strcpy(body, "--XyZ\r\nX: ");
         memset(body + strlen(body), 'x', x);
         strcpy(body + 10 + x, "\r\n" FIELD("a") "\r\n1\r\n" END);
-        post_to(take_form, &seen, TYPE, body, strlen(body), 0);
+        wire_post(take_form, &seen, TYPE, body, strlen(body), 0);
         assert_int_equal(seen.error, x == 16000 ? 0 : EMSGSIZE);
-        post_to(take_form, &seen, TYPE, body, strlen(body), 1000);
+        wire_post(take_form, &seen, TYPE, body, strlen(body), 1000);
         assert_int_equal(seen.error, x == 16000 ? 0 : EMSGSIZE);
     }
 }
@@ -540,277 +515,42 @@ static void test_a_client_that_leaves(void)
     assert_int_equal(seen.error, EPIPE);
 }
 
-/* ---- files ------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------- */
 
-static char folder[] = "/tmp/multipart.XXXXXX";
-static bool has_no_nameless_files;
-static int write_error;
-
-int __real_open(const char *path, int flags, ...);
-int __wrap_open(const char *path, int flags, ...);
-ssize_t __real_write(int fd, const void *data, size_t len);
-ssize_t __wrap_write(int fd, const void *data, size_t len);
-
-int __wrap_open(const char *path, int flags, ...)
-{
-    if (has_no_nameless_files && (flags & O_TMPFILE) == O_TMPFILE) {
-        errno = EOPNOTSUPP;
-        return -1;
-    }
-    return __real_open(path, flags, 0600);
-}
-
-/* Of large files: some at a time, or none. */
-ssize_t __wrap_write(int fd, const void *data, size_t len)
-{
-    if (len < 1000)
-        return __real_write(fd, data, len);
-    if (write_error) {
-        errno = write_error;
-        return -1;
-    }
-    return __real_write(fd, data, len < 3000 ? len : 3000);
-}
-
-static size_t count_files(void)
-{
-    DIR *dir = opendir(folder);
-    size_t count = 0;
-
-    assert_non_null(dir);
-    for (struct dirent *entry; (entry = readdir(dir));)
-        count += entry->d_name[0] != '.' || strlen(entry->d_name) > 2;
-    closedir(dir);
-    return count;
-}
-
-struct saved {
-    const char *keep_as;
-    int keep_result, keep_error;
-    char bytes[100];
-    uint64_t size;
-    bool kill;
+struct attempt {
+    int allocations; /* that succeed */
     int error;
+    bool failed;
 };
 
-static int save_form(cress_environ *env, struct saved *saved)
-{
-    cress_multipart form;
-    cress_part part;
-    cress_upload *upload;
-
-    if (cress_multipart_begin(&form, env, NULL) < 0 || cress_multipart_next(&form, &part) < 0)
-        return -1;
-    if (saved->kill)
-        cress_cancel(cress_self());
-    if (cress_multipart_save(&form, folder, &upload) < 0)
-        return -1;
-    saved->size = upload->size;
-    assert_int_equal(lseek(upload->fd, 0, SEEK_CUR), 0);
-    assert_true(read(upload->fd, saved->bytes, sizeof saved->bytes) >= 0);
-    if (saved->keep_as) {
-        saved->keep_result = cress_upload_keep(upload, saved->keep_as);
-        saved->keep_error = errno;
-        if (saved->keep_result == 0)
-            assert_errno(EINVAL, cress_upload_keep(upload, saved->keep_as));
-    }
-    return cress_multipart_next(&form, &part);
-}
-
-static int save(cress_environ *env, cress_response *res, void *self)
-{
-    struct saved *saved = self;
-
-    saved->error = save_form(env, saved) < 0 ? errno : 0;
-    return cress_respond(res, 200, NULL, NULL, 0);
-}
-
-static char *make_large(size_t size, size_t *ret_len)
-{
-    static const char head[] =
-        "--XyZ\r\nContent-Disposition: form-data; name=a; filename=b\r\n\r\n";
-    char *body = malloc(size + 200);
-    size_t len = strlen(head);
-
-    assert_non_null(body);
-    memcpy(body, head, len);
-    for (size_t i = 0; i < size; i++)
-        body[len + i] = (char)('a' + i % 26);
-    len += size;
-    *ret_len = len + (size_t)sprintf(body + len, "\r\n" END);
-    return body;
-}
-
-static void check_saved(size_t size)
-{
-    struct saved saved = { .keep_as = NULL };
-    size_t len;
-    char *body = make_large(size, &len);
-
-    post_to(save, &saved, TYPE, body, len, 0);
-    assert_int_equal(saved.error, 0);
-    assert_int_equal(saved.size, size);
-    assert_int_equal(strncmp(saved.bytes, "abcdefghijklmnopqrstuvwxyz", size < 26 ? size : 26), 0);
-    assert_int_equal(count_files(), 0);
-    free(body);
-}
-
-static void test_files_on_disk(void)
-{
-    check_saved(0);
-    check_saved(1);
-    check_saved(16384);
-    check_saved(200000);
-}
-
-static int next_descriptor(void)
-{
-    int fd = dup(0);
-
-    close(fd);
-    return fd;
-}
-
-/* A thread closes it; then its descriptor is free again. */
-static void test_a_large_file_on_disk(void)
-{
-    check_saved(10); /* threads have descriptors of their own, once */
-    int before = next_descriptor();
-    check_saved(3 << 20);
-    assert_ok(cress_threadpool_join(cress_hub_threadpool(), CRESS_FOREVER));
-    for (int i = 0; i < 10; i++)
-        settle();
-    assert_int_equal(next_descriptor(), before);
-}
-
-static void check_kept(void)
-{
-    char path[64], line[64] = "";
-    struct saved saved = { .keep_as = path };
-    size_t len;
-    char *body = make_large(100000, &len);
-    struct stat about;
-
-    snprintf(path, sizeof path, "%s/kept", folder);
-    post_to(save, &saved, TYPE, body, len, 5000);
-    assert_int_equal(saved.error, 0);
-    assert_int_equal(saved.keep_result, 0);
-    assert_int_equal(count_files(), 1);
-    assert_int_equal(stat(path, &about), 0);
-    assert_int_equal(about.st_size, 100000);
-    assert_int_equal(about.st_mode & 0777, 0600);
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    assert_non_null(fgets(line, 27, file));
-    assert_string_equal(line, "abcdefghijklmnopqrstuvwxyz");
-    fclose(file);
-    /* The name is taken now. */
-    post_to(save, &saved, TYPE, body, len, 5000);
-    assert_int_equal(saved.keep_result, -1);
-    assert_int_equal(saved.keep_error, EEXIST);
-    assert_int_equal(count_files(), 1);
-    assert_int_equal(unlink(path), 0);
-    free(body);
-}
-
-static void test_files_that_are_kept(void)
-{
-    check_kept();
-}
-
-static void test_file_systems_without_nameless_files(void)
-{
-    has_no_nameless_files = true;
-    check_saved(200000);
-    check_kept();
-    has_no_nameless_files = false;
-}
-
-static void check_not_saved(int error, struct saved *saved)
-{
-    size_t len;
-    char *body = make_large(100000, &len);
-
-    post_to(save, saved, TYPE, body, len, 0);
-    assert_int_equal(saved->error, error);
-    assert_int_equal(count_files(), 0);
-    free(body);
-}
-
-static void test_a_full_disk(void)
-{
-    struct saved saved = { .keep_as = NULL };
-
-    write_error = ENOSPC;
-    check_not_saved(ENOSPC, &saved);
-    has_no_nameless_files = true;
-    check_not_saved(ENOSPC, &saved);
-    has_no_nameless_files = false;
-    write_error = 0;
-}
-
-static void test_a_folder_that_is_not_there(void)
-{
-    char there = folder[5];
-    struct saved saved = { .keep_as = NULL };
-    size_t len;
-    char *body = make_large(10, &len);
-
-    folder[5] = '!';
-    post_to(save, &saved, TYPE, body, len, 0);
-    folder[5] = there;
-    assert_int_equal(saved.error, ENOENT);
-    free(body);
-}
-
-static void test_a_killed_handler(void)
-{
-    struct saved saved = { .kill = true };
-
-    check_not_saved(ECANCELED, &saved);
-}
-
 /* Each allocation fails once: an error, and nothing is left behind. */
-static int save_without_memory(cress_environ *env, cress_response *res, void *self)
+static int read_without_memory(cress_environ *env, cress_response *res, void *self)
 {
-    struct saved *saved = self;
+    struct attempt *a = self;
     cress_str text;
     cress_multipart form;
     cress_part part;
 
-    allocations_left = (int)saved->size;
+    allocations_left = a->allocations;
     bool is_whole = cress_multipart_begin(&form, env, NULL) == 0 &&
                     cress_multipart_next(&form, &part) > 0 &&
                     cress_multipart_read_all(&form, 10000, &text) == 0;
-    saved->error = is_whole ? 0 : errno;
-    saved->kill = end_failing();
+    a->error = is_whole ? 0 : errno;
+    a->failed = end_failing();
     return cress_respond(res, 200, NULL, NULL, 0);
 }
 
 static void test_without_memory(void)
 {
-    struct saved saved = { .size = 0 };
-    size_t len;
-    char *body = make_large(9000, &len);
+    struct attempt a = { .failed = true };
+    char body[10000];
+    int len = sprintf(body, PART("a", "%09000d") END, 1);
 
-    for (saved.kill = true; saved.kill; saved.size++) {
-        post_to(save_without_memory, &saved, TYPE, body, len, 1000);
-        assert_int_equal(saved.error, saved.kill ? ENOMEM : 0);
+    for (; a.failed; a.allocations++) {
+        wire_post(read_without_memory, &a, TYPE, body, (size_t)len, 1000);
+        assert_int_equal(a.error, a.failed ? ENOMEM : 0);
     }
-    assert_true(saved.size > 2);
-    free(body);
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return rmdir(folder);
+    assert_true(a.allocations > 2);
 }
 
 int main(void)
@@ -835,15 +575,8 @@ int main(void)
         HUB_TEST(test_a_long_header),
         HUB_TEST(test_statuses),
         HUB_TEST(test_a_client_that_leaves),
-        HUB_TEST(test_files_on_disk),
-        HUB_TEST(test_a_large_file_on_disk),
-        HUB_TEST(test_files_that_are_kept),
-        HUB_TEST(test_file_systems_without_nameless_files),
-        HUB_TEST(test_a_full_disk),
-        HUB_TEST(test_a_folder_that_is_not_there),
-        HUB_TEST(test_a_killed_handler),
         HUB_TEST(test_without_memory),
     };
 
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 #include "../../http/parser.h"
 #include "guarded.h"
+#include "guarded_exchange.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,29 +11,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-
-static const cress_http1_config config = { .keep_alive = 5 };
-static cress_http1 http = { .config = &config };
-
-/* An exchange whose received bytes end at a protected page. It thinks that there is more
- * room, so that nothing is moved. */
-static struct http_exchange *with_bytes(const char *data, size_t len)
-{
-    struct http_exchange *x = exchange_acquire(&http);
-
-    assert_non_null(x);
-    x->in = guarded_copy(data, len);
-    x->in_size = SIZE_MAX / 2;
-    x->fill = len;
-    return x;
-}
-
-static void drop(struct http_exchange *x, size_t len)
-{
-    guarded_free(x->in, len);
-    x->in = x->inline_in;
-    exchange_release(&http);
-}
 
 static const char *const heads[] = {
     "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -49,10 +27,10 @@ static void test_heads_are_not_read_past_their_end(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++)
         for (size_t len = 0; len <= strlen(heads[i]); len++) {
-            struct http_exchange *x = with_bytes(heads[i], len);
+            struct http_exchange *x = guarded_exchange(heads[i], len);
             int status = len ? parser_head(x) : PARSE_MORE;
             assert_int_equal(status, len == strlen(heads[i]) ? PARSE_DONE : PARSE_MORE);
-            drop(x, len);
+            guarded_exchange_free(x, len);
         }
 }
 
@@ -69,7 +47,7 @@ static void test_changed_heads(void **state)
                 size_t len = strlen(heads[i]);
                 memcpy(head, heads[i], len);
                 head[at] = others[other];
-                struct http_exchange *x = with_bytes(head, len);
+                struct http_exchange *x = guarded_exchange(head, len);
                 int status = parser_head(x);
                 assert_true(status == PARSE_MORE || status == PARSE_DONE ||
                             (status >= 400 && status < 600));
@@ -78,7 +56,7 @@ static void test_changed_heads(void **state)
                                 x->env.target.data[x->env.target.len] == '\0' &&
                                 x->env.path.data[x->env.path.len] == '\0' &&
                                 x->env.query.data[x->env.query.len] == '\0');
-                drop(x, len);
+                guarded_exchange_free(x, len);
             }
 }
 
@@ -87,7 +65,7 @@ static void test_what_is_known_of_a_head(void **state)
     static const char head[] =
         "\r\nPOST /%41?q HTTP/1.1\r\nHost: a\r\nX:  y \r\nContent-Length: 10\r\n"
         "Expect: 100-Continue\r\nConnection: close\r\n\r\n0123";
-    struct http_exchange *x = with_bytes(head, sizeof head - 1);
+    struct http_exchange *x = guarded_exchange(head, sizeof head - 1);
 
     (void)state;
     assert_int_equal(parser_head(x), PARSE_DONE);
@@ -106,7 +84,7 @@ static void test_what_is_known_of_a_head(void **state)
     assert_true(x->input.expects_continue);
     assert_int_equal(x->fill - x->pos, 4);
     assert_int_equal(x->body, x->pos);
-    drop(x, sizeof head - 1);
+    guarded_exchange_free(x, sizeof head - 1);
 }
 
 /* ---- hosts: RFC 3986 3.2.2 ------------------------------------------------------------------- */

@@ -170,3 +170,20 @@ void wire_check(const char *request, cress_app *app, const char *expected)
     free(output);
     wire_finish(&w);
 }
+
+void wire_post(cress_app *app, void *self, const char *type, const char *body, size_t len,
+               size_t piece)
+{
+    struct wire w;
+    char head[512];
+
+    snprintf(head, sizeof head,
+             "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n", type,
+             len);
+    wire_init(&w, app, self);
+    w.stream.piece = piece;
+    wire_start(&w);
+    memory_stream_send_text(&w.stream, head);
+    wire_send_bytes(&w, body, len);
+    wire_finish(&w);
+}

@@ -50,6 +50,10 @@ char *wire_output(const struct wire *w);
 /* One request to an app, and what the client gets. */
 void wire_check(const char *request, cress_app *app, const char *expected);
 
+/* A body of that type, which arrives in pieces of so many bytes; 0: at once. */
+void wire_post(cress_app *app, void *self, const char *type, const char *body, size_t len,
+               size_t piece);
+
 /* The beginning of a response as wire_output shows it. */
 #define DATED(status) "HTTP/1.1 " status "\r\nDate: *\r\n"
 

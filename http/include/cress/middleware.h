@@ -87,11 +87,11 @@ typedef struct cress_cors_options {
     /* "https://a.example", in lower case and without a slash at the end, up to NULL; NULL: any. Not
      * "null": any page can have that one. */
     const char *const *origins;
-    const char *methods;        /* NULL: "GET, HEAD, POST" */
-    const char *headers;        /* of requests, "X-A, X-B"; NULL: those that are always allowed */
-    const char *exposed;        /* of responses; NULL: those that are always exposed */
-    long max_age;               /* seconds that a preflight counts; 0: not said */
-    bool credentials;           /* cookies and passwords may be sent; only with origins */
+    const char *methods; /* NULL: "GET, HEAD, POST" */
+    const char *headers; /* of requests, "X-A, X-B"; NULL: those that are always allowed */
+    const char *exposed; /* of responses; NULL: those that are always exposed */
+    long max_age;        /* seconds that a preflight counts; 0: not said */
+    bool credentials;    /* cookies and passwords may be sent; only with origins */
 } cress_cors_options;
 
 /* ---- passwords ------------------------------------------------------------------------------------ */
