@@ -4,14 +4,11 @@
 
 set(CRESS_OBJECTS
   $<TARGET_OBJECTS:cress_greenlet> $<TARGET_OBJECTS:cress_http> $<TARGET_OBJECTS:cress_server>)
-foreach(target IN LISTS LLHTTP_OBJECTS)
-  list(APPEND CRESS_OBJECTS $<TARGET_OBJECTS:${target}>)
-endforeach()
 
 # What a program that contains those objects links as well.
 add_library(cress_needs INTERFACE)
 target_link_libraries(cress_needs INTERFACE
-  $<LINK_ONLY:Ev::Ev> $<LINK_ONLY:Llhttp::Llhttp> $<LINK_ONLY:Cares::Cares>
+  $<LINK_ONLY:Ev::Ev> $<LINK_ONLY:Cares::Cares>
   $<LINK_ONLY:OpenSSL::SSL> $<LINK_ONLY:ZLIB::ZLIB>
   $<$<TARGET_EXISTS:Brotli::Encoder>:$<LINK_ONLY:Brotli::Encoder>>
   $<$<TARGET_EXISTS:Zstd::Zstd>:$<LINK_ONLY:Zstd::Zstd>> Threads::Threads ${CMAKE_DL_LIBS} m)
@@ -56,7 +53,7 @@ target_include_directories(cress_shared INTERFACE $<INSTALL_INTERFACE:${CMAKE_IN
 
 # ---- libcress.a --------------------------------------------------------------
 # One relocatable object with everything in it, whose other names are made local:
-# a program may have its own llhttp or boost.context beside it. It is plain code: merged
+# a program may have its own boost.context beside it. It is plain code: merged
 # objects cannot be optimised again when linking.
 set(CRESS_ARCHIVE ${PROJECT_BINARY_DIR}/libcress.a)
 set(object ${CMAKE_CURRENT_BINARY_DIR}/cress.o)
@@ -71,7 +68,7 @@ add_custom_command(
   COMMAND_EXPAND_LISTS VERBATIM
   COMMENT "Linking C static library libcress.a")
 add_custom_target(cress_archive_file ALL DEPENDS ${CRESS_ARCHIVE})
-add_dependencies(cress_archive_file cress_greenlet cress_http cress_server ${LLHTTP_OBJECTS})
+add_dependencies(cress_archive_file cress_greenlet cress_http cress_server)
 add_library(cress_archive STATIC IMPORTED GLOBAL)
 add_dependencies(cress_archive cress_archive_file)
 set_target_properties(cress_archive PROPERTIES IMPORTED_LOCATION ${CRESS_ARCHIVE})

@@ -3,8 +3,8 @@
  * Attacks on servers in a row live on what one reads into a chunk's line and the other
  * does not: a line feed within an extension, a blank behind the size, a sign before it. So
  * every byte between two pieces of content is one that the grammar has at that place, or
- * the body is malformed. llhttp passes over extensions with less care, and so the
- * framing is taken apart here, a byte at a time; content is never looked at.
+ * the body is malformed. The framing is taken apart a byte at a time; content is never
+ * looked at.
  *
  * Trailer fields are kept apart from the head's. Those that would tell how to read the
  * message, where it goes or who sent it are dropped.

@@ -30,7 +30,7 @@ struct http_exchange *exchange_acquire(cress_http1 *h)
 
     if (!x)
         return NULL;
-    clear(x, offsetof(struct http_exchange, parser));
+    clear(x, offsetof(struct http_exchange, inline_fields));
     x->http = h;
     x->in = x->inline_in;
     x->in_size = INLINE_IN;
@@ -86,7 +86,7 @@ void exchange_next_request(struct http_exchange *x)
     x->start = x->pos;
     arena_free(&x->arena);
     clear(&x->phase,
-          offsetof(struct http_exchange, parser) - offsetof(struct http_exchange, phase));
+          offsetof(struct http_exchange, inline_fields) - offsetof(struct http_exchange, phase));
     begin_arena(x);
     x->skipped_line = false;
 }

@@ -21,11 +21,6 @@
 #include <cress/event.h>
 #include <cress/http1.h>
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wpedantic"
-#include <llhttp.h>
-#pragma GCC diagnostic pop
-
 struct http_field {
     uint32_t name, value; /* offsets */
     uint32_t name_len, value_len;
@@ -61,8 +56,8 @@ struct cress_environ {
     struct error_pages *pages;         /* innermost first */
     struct http_extra *extras;         /* newest first */
     cress_str script;                  /* what mounts took off the path; absent: nothing */
-    uint8_t method_id;                 /* llhttp_method_t */
     uint8_t minor;
+    bool is_head, is_options;
     bool closes;           /* the client wants no further request on this connection */
     bool asks_to_close;    /* Connection: close */
     bool asks_to_go_on;    /* Connection: keep-alive */
@@ -145,12 +140,15 @@ struct http_exchange {
     bool busy;         /* a greenlet waits in a write */
     bool yields;       /* a greenlet lets others run, and waits for nothing */
 
-    /* From here on zeroed for each request, up to `parser`. */
-    uint8_t phase; /* enum http_phase */
-    bool parsing;
-    size_t line, lines; /* parser: where this line began; how many have ended */
-    size_t line_len;    /* of the request line */
-    size_t body;        /* where the head ended */
+    /* From here on zeroed for each request, up to `inline_fields`. */
+    uint8_t phase;               /* enum http_phase */
+    uint8_t state;               /* parser: see parser.c */
+    uint32_t line;               /* parser: where this line began */
+    uint32_t line_len;           /* of the request line */
+    uint32_t target, target_len; /* of the request line: where the target stands */
+    uint32_t query;              /* and its '?'; 0: there is none */
+    bool is_encoded;             /* before that there is a '%' */
+    size_t body;                 /* where the head ended */
     cress_event gone;
     const char *refusal; /* why it was refused */
     struct arena arena;
@@ -158,7 +156,6 @@ struct http_exchange {
     struct http_input input;
     struct cress_response res;
 
-    llhttp_t parser;
     struct http_field inline_fields[INLINE_FIELDS];
     char scratch[SCRATCH];
     char inline_in[];
@@ -207,6 +204,13 @@ static inline void exchange_note_refusal(struct http_exchange *x, const char *wh
 {
     x->refusal = why;
     x->http->refused = true;
+}
+
+/* The status, for `return exchange_refuse(x, 400, "...");`. */
+static inline int exchange_refuse(struct http_exchange *x, int status, const char *why)
+{
+    exchange_note_refusal(x, why);
+    return status;
 }
 
 /* Is this error of a stream the other side's doing, or the network's? Otherwise it is

@@ -59,7 +59,7 @@ bool cress_http1_idle(const cress_http1 *h)
 {
     const struct http_exchange *x = h->exchange;
 
-    return !x || (x->skipped_line && !x->parsing && x->pos == x->fill);
+    return !x || (x->skipped_line && !parser_has_begun(x) && x->pos == x->fill);
 }
 
 bool cress_http1_cancels(const cress_http1 *h)
@@ -137,7 +137,7 @@ static void rest(cress_http1 *h)
 {
     struct http_exchange *x = h->exchange;
 
-    if (x && x->pos == x->fill && !x->parsing && !x->skipped_line && !x->out)
+    if (x && x->pos == x->fill && !parser_has_begun(x) && !x->skipped_line && !x->out)
         exchange_release(h);
 }
 

@@ -1,4 +1,4 @@
-/* Request heads, by llhttp and our own refusals. */
+/* Request heads: where their parts lie. */
 #ifndef CRESS_HTTP_PARSER_H
 #define CRESS_HTTP_PARSER_H
 
@@ -10,10 +10,13 @@ enum {
     /* others: the status to refuse the request with */
 };
 
+/* Is a head under way? An empty line before it does not count. */
+static inline bool parser_has_begun(const struct http_exchange *x)
+{
+    return x->state != 0;
+}
+
 /* Goes on with the bytes from x->pos to x->fill. */
 int parser_head(struct http_exchange *x);
-
-/* RFC 9110 7.2, RFC 3986 3.2: a host, perhaps with a port. */
-bool parser_is_host(cress_str host);
 
 #endif

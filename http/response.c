@@ -17,8 +17,6 @@
 #include "status.h"
 #include "text.h"
 
-#include <llhttp.h>
-
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -36,7 +34,7 @@ _Static_assert(HEAD_MAX_FIELDS + HEAD_MAX_SOFTWARE + HEAD_ROOM + COPY_BELOW <= B
 
 static bool is_head_request(const struct http_exchange *x)
 {
-    return x->env.method_id == HTTP_HEAD;
+    return x->env.is_head;
 }
 
 /* ---- the head ------------------------------------------------------------------------------ */

@@ -2,46 +2,56 @@
  * more than the rest of a response. */
 #include "text.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #define T TEXT_TOKEN
 #define V TEXT_VALUE
 #define H TEXT_HOST
+#define G TEXT_TARGET
+#define P TEXT_PATH
 
 const uint8_t text_classes[256] = {
     ['\t'] = V,
     [' '] = V,
-    ['!'] = T | V | H,
-    ['"'] = V,
+    ['!'] = T | V | H | G | P,
+    ['"'] = V | G,
     ['#'] = T | V,
-    ['$'] = T | V | H,
-    ['%'] = T | V,
-    ['&'] = T | V | H,
-    ['\''] = T | V | H,
-    ['('] = V | H,
-    [')'] = V | H,
-    ['*'] = T | V | H,
-    ['+'] = T | V | H,
-    [','] = V | H,
-    ['-'] = T | V | H,
-    ['.'] = T | V | H,
-    ['/'] = V,
-    ['0' ... '9'] = T | V | H | TEXT_DIGIT | TEXT_HEX,
-    [':'] = V,
-    [';'] = V | H,
-    ['<'] = V,
-    ['='] = V | H,
-    ['>' ... '@'] = V,
-    ['A' ... 'F'] = T | V | H | TEXT_HEX,
-    ['G' ... 'Z'] = T | V | H,
-    ['[' ... ']'] = V,
-    ['^'] = T | V,
-    ['_'] = T | V | H,
-    ['`'] = T | V,
-    ['a' ... 'f'] = T | V | H | TEXT_HEX,
-    ['g' ... 'z'] = T | V | H,
-    ['{'] = V,
-    ['|'] = T | V,
-    ['}'] = V,
-    ['~'] = T | V | H,
+    ['$'] = T | V | H | G | P,
+    ['%'] = T | V | G,
+    ['&'] = T | V | H | G | P,
+    ['\''] = T | V | H | G | P,
+    ['('] = V | H | G | P,
+    [')'] = V | H | G | P,
+    ['*'] = T | V | H | G | P,
+    ['+'] = T | V | H | G | P,
+    [','] = V | H | G | P,
+    ['-'] = T | V | H | G | P,
+    ['.'] = T | V | H | G | P,
+    ['/'] = V | G | P,
+    ['0' ... '9'] = T | V | H | TEXT_DIGIT | TEXT_HEX | G | P,
+    [':'] = V | G | P,
+    [';'] = V | H | G | P,
+    ['<'] = V | G,
+    ['='] = V | H | G | P,
+    ['>'] = V | G,
+    ['?'] = V | G,
+    ['@'] = V | G | P,
+    ['A' ... 'F'] = T | V | H | TEXT_HEX | G | P,
+    ['G' ... 'Z'] = T | V | H | G | P,
+    ['['] = V | G | P,
+    ['\\'] = V | G,
+    [']'] = V | G | P,
+    ['^'] = T | V | G | P,
+    ['_'] = T | V | H | G | P,
+    ['`'] = T | V | G | P,
+    ['a' ... 'f'] = T | V | H | TEXT_HEX | G | P,
+    ['g' ... 'z'] = T | V | H | G | P,
+    ['{'] = V | G | P,
+    ['|'] = T | V | G | P,
+    ['}'] = V | G | P,
+    ['~'] = T | V | H | G | P,
     [0x80 ... 0xff] = V,
 };
 
@@ -82,6 +92,35 @@ bool text_is_value(const char *data, size_t len)
         if (!is_word_sound(data + at))
             return false;
     return is_word_sound(data + len - WORD);
+}
+
+#ifdef __SSE2__
+/* Bits of those bytes of 16 that no value has. */
+static inline unsigned find_controls(const char *data)
+{
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)data);
+    __m128i below_blank = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+    __m128i is_tab = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\t'));
+    __m128i is_del = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f));
+
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_andnot_si128(is_tab, below_blank), is_del));
+}
+#endif
+
+size_t text_value_len(const char *data, size_t len)
+{
+    size_t at = 0;
+
+#ifdef __SSE2__
+    for (; len - at >= 16; at += 16) {
+        unsigned controls = find_controls(data + at);
+        if (controls)
+            return at + (size_t)__builtin_ctz(controls);
+    }
+#endif
+    while (at < len && text_is(data[at], TEXT_VALUE))
+        at++;
+    return at;
 }
 
 bool text_equal_nocase(cress_str a, cress_str b)

@@ -10,6 +10,8 @@ enum {
     TEXT_HOST = 4,  /* RFC 3986 3.2.2: reg-name, but for '%' */
     TEXT_DIGIT = 8,
     TEXT_HEX = 16,
+    TEXT_TARGET = 32, /* RFC 9112 3.2: of ASCII, what is no blank, control byte or '#' */
+    TEXT_PATH = 64,   /* of these what may stand in a path and means nothing but itself */
 };
 
 extern const uint8_t text_classes[256];
@@ -39,6 +41,9 @@ static inline bool text_matches(const char *name, const char *lower, size_t len)
 
 /* Could it be a field's value? Empty, too. */
 bool text_is_value(const char *data, size_t len);
+
+/* How many bytes from `data` on a field's value may have. */
+size_t text_value_len(const char *data, size_t len);
 
 bool text_equal_nocase(cress_str a, cress_str b);
 

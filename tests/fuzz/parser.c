@@ -1,10 +1,13 @@
 /* Request heads, without a connection around them. The same bytes are parsed at once, one by one,
  * and in pieces as the first byte says; all must come to the same verdict, the same refusal, and
  * the same request. What is accepted must also be, byte for byte, what RFC 9112's grammar spells
- * from its parts: method SP target SP version CRLF, name ":" blanks value blanks CRLF, CRLF. */
+ * from its parts: method SP target SP version CRLF, name ":" blanks value blanks CRLF, CRLF; and
+ * llhttp, which many servers stand on, must read the same target and fields. */
 #include "../../http/parser.h"
 
 #include "../../http/text.h"
+
+#include <llhttp.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,6 +139,67 @@ static void check_grammar(const struct http_exchange *x, const uint8_t *data, si
     check(rest.len == x->fill - x->pos, "what is left is behind the head");
 }
 
+/* ---- llhttp's reading ------------------------------------------------------------------------ */
+
+struct reading {
+    size_t target_len, names_len, values_len;
+    bool is_whole;
+};
+
+static int add_target(llhttp_t *parser, const char *at, size_t len)
+{
+    (void)at;
+    ((struct reading *)parser->data)->target_len += len;
+    return 0;
+}
+
+static int add_name(llhttp_t *parser, const char *at, size_t len)
+{
+    (void)at;
+    ((struct reading *)parser->data)->names_len += len;
+    return 0;
+}
+
+/* llhttp leaves blanks behind a value. */
+static int add_value(llhttp_t *parser, const char *at, size_t len)
+{
+    while (len > 0 && (at[len - 1] == ' ' || at[len - 1] == '\t'))
+        len--;
+    ((struct reading *)parser->data)->values_len += len;
+    return 0;
+}
+
+static int end_head(llhttp_t *parser)
+{
+    ((struct reading *)parser->data)->is_whole = true;
+    return HPE_PAUSED;
+}
+
+static void check_other_reading(const struct http_exchange *x, const uint8_t *data, size_t size)
+{
+    static const llhttp_settings_t settings = {
+        .on_url = add_target,
+        .on_header_field = add_name,
+        .on_header_value = add_value,
+        .on_headers_complete = end_head,
+    };
+    struct reading reading = { .target_len = 0 };
+    llhttp_t parser;
+    size_t names_len = 0, values_len = 0;
+
+    llhttp_init(&parser, HTTP_REQUEST, &settings);
+    parser.data = &reading;
+    llhttp_execute(&parser, (const char *)data, size);
+    check(reading.is_whole, "llhttp refuses it");
+    for (uint32_t i = 0; i < x->env.field_count; i++) {
+        names_len += x->env.fields[i].name_len;
+        values_len += x->env.fields[i].value_len;
+    }
+    check(reading.target_len == x->env.target.len, "llhttp reads another target");
+    check(reading.names_len == names_len, "llhttp reads other names");
+    check(reading.values_len == values_len, "llhttp reads other values");
+}
+
 static void compare(const uint8_t *data, size_t size, size_t piece)
 {
     cress_http1 whole_http = { .config = &config }, cut_http = { .config = &config };
@@ -146,6 +210,7 @@ static void compare(const uint8_t *data, size_t size, size_t piece)
     check(verdict == other, "the verdict");
     if (verdict == PARSE_DONE) {
         check_grammar(whole, data, size);
+        check_other_reading(whole, data, size);
         compare_requests(whole, cut);
     } else if (verdict != PARSE_MORE) {
         check(verdict >= 400 && verdict <= 505, "a status");
