@@ -153,9 +153,12 @@ static int add_target(llhttp_t *parser, const char *at, size_t len)
     return 0;
 }
 
+/* All values are to be alike to it: it takes a tab behind a Content-Length (RFC 9112 5.1) for a part
+ * of the number. */
 static int add_name(llhttp_t *parser, const char *at, size_t len)
 {
     (void)at;
+    parser->header_state = 0;
     ((struct reading *)parser->data)->names_len += len;
     return 0;
 }
