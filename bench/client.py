@@ -3,6 +3,7 @@ requests and packets matters."""
 
 import select
 import socket
+import ssl
 
 GREETING = b"hello, world\n"
 
@@ -11,15 +12,20 @@ class ClientError(Exception):
     pass
 
 
-def request_text(port, path="/"):
-    """The bytes that wrk sends too."""
-    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
+def request_text(port, path="/", fields="", method="GET"):
+    """What all clients here send; `fields` are further header lines."""
+    return f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{fields}\r\n".encode()
 
 
-def connect(port, timeout=10.0):
+def connect(port, timeout=10.0, tls=False):
     connection = socket.create_connection(("127.0.0.1", port), timeout)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
+    if not tls:
+        return connection
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context.wrap_socket(connection)
 
 
 def _receive(connection, buffered):
@@ -29,35 +35,61 @@ def _receive(connection, buffered):
     return buffered + data
 
 
-def _body_size(head):
+def field(head, name):
+    """A header field's value, or None."""
     for line in head.split(b"\r\n")[1:]:
-        name, _, value = line.partition(b":")
-        if name.lower() == b"content-length":
-            return int(value)
-    raise ClientError(f"a response without a Content-Length: {head!r}")
+        key, _, value = line.partition(b":")
+        if key.lower() == name:
+            return value.strip()
+    return None
 
 
-def read_responses(connection, count=1):
-    """Reads `count` responses; all must be the greeting with status 200."""
+def read_head(connection, data=b""):
+    """(the head, with its status 2xx; what has come behind it)"""
+    while b"\r\n\r\n" not in data:
+        data = _receive(connection, data)
+    head, _, rest = data.partition(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1.1 2"):
+        raise ClientError(f"not a success: {head!r}")
+    return head, rest
+
+
+def read_response(connection, data=b""):
+    """(head, body as it was sent, what has come behind it)"""
+    head, data = read_head(connection, data)
+    if (field(head, b"transfer-encoding") or b"").lower() == b"chunked":
+        while b"0\r\n\r\n" not in data:
+            data = _receive(connection, data)
+        size = data.index(b"0\r\n\r\n") + 5
+    else:
+        size = int(field(head, b"content-length") or 0)
+    while len(data) < size:
+        data = _receive(connection, data)
+    return head, data[:size], data[size:]
+
+
+def read_greetings(connection, count=1):
     data = b""
     for _ in range(count):
-        while b"\r\n\r\n" not in data:
-            data = _receive(connection, data)
-        head, _, data = data.partition(b"\r\n\r\n")
-        size = _body_size(head)
-        while len(data) < size:
-            data = _receive(connection, data)
-        if not head.startswith(b"HTTP/1.1 200 ") or data[:size] != GREETING:
-            raise ClientError(f"not the greeting: {head + data[:size]!r}")
-        data = data[size:]
+        head, body, data = read_response(connection, data)
+        if GREETING not in body:
+            raise ClientError(f"not the greeting: {head + body!r}")
     if data:
         raise ClientError(f"bytes after the last response: {data!r}")
 
 
-def ask(connection, port, pipelined=1):
+def ask(connection, request, pipelined=1):
     """Sends requests in one packet and reads their responses."""
-    connection.sendall(request_text(port) * pipelined)
-    read_responses(connection, pipelined)
+    connection.sendall(request * pipelined)
+    read_greetings(connection, pipelined)
+
+
+def response_size(port, request, tls=False):
+    """The bytes of the answer, all with its head."""
+    with connect(port, tls=tls) as connection:
+        connection.sendall(request)
+        head, body, _ = read_response(connection)
+        return len(head) + len(b"\r\n\r\n") + len(body)
 
 
 def count_readable(connections):

@@ -11,13 +11,17 @@ import re
 import signal
 
 import client
-import process
+import peers
 import servers
+import setting
 import table
+from scenarios import SCENARIOS
 
 BATCH = 16
 RECEIVE = {"read", "readv", "recvfrom", "recvmsg", "recvmmsg"}
 SEND = {"write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile"}
+INSTRUCTIONS = ("A", "C", "E")  # the scenarios whose instructions are counted
+CONNECTIONS, FEW, MANY = 64, 10, 50  # requests, or batches, on each connection
 
 
 class CountError(Exception):
@@ -29,6 +33,17 @@ def _difference(more, less, by):
     names = set(more) | set(less)
     differences = {name: (more.get(name, 0) - less.get(name, 0)) / by for name in names}
     return {name: value for name, value in sorted(differences.items()) if value}
+
+
+def _for_each(names, count):
+    """{name: count(name)} of those that can be counted."""
+    results = {}
+    for name in names:
+        try:
+            results[name] = count(name)
+        except (setting.Absent, CountError, servers.ServerError, client.ClientError) as error:
+            print(f"left out: {name}: {error}", flush=True)
+    return results
 
 
 # ---- system calls -------------------------------------------------------------------
@@ -52,15 +67,23 @@ def _count_calls(bench, name, requests, batches):
     other, and then so many batches."""
     path = os.path.join(bench.directory, f"{name}.strace")
     strace = [bench.tool("strace", "strace"), "-c", "-f", "-o", path]
-    with servers.Server(bench, name, wrapper=strace) as server:
+    with servers.Server(bench, name, SCENARIOS["A"], wrapper=strace) as server:
+        request = SCENARIOS["A"].request(server.port)
         with client.connect(server.port) as connection:
             for _ in range(requests):
-                client.ask(connection, server.port)
+                client.ask(connection, request)
             for _ in range(batches):
-                client.ask(connection, server.port, pipelined=BATCH)
+                client.ask(connection, request, pipelined=BATCH)
         # The traced server is strace's child; strace ends with it and writes its table.
         server.stop(first=server.tree()[1])
     return _parse_strace(path)
+
+
+def count_calls(bench, name, requests):
+    """{"request": {call: count}, "batch": the same}"""
+    base = _count_calls(bench, name, 10, 10)
+    return {"request": _difference(_count_calls(bench, name, 10 + requests, 10), base, requests),
+            "batch": _difference(_count_calls(bench, name, 10, 10 + requests), base, requests)}
 
 
 def _sum(counts, names):
@@ -69,21 +92,17 @@ def _sum(counts, names):
 
 def _others(counts):
     return ", ".join(f"{name} {count:.2f}" for name, count in counts.items()
-                     if name not in RECEIVE | SEND)
+                     if name not in RECEIVE | SEND and count >= 0.05)
 
 
 def run_syscalls(bench, names, requests):
     """Prints and returns system calls per request and per batch."""
     print(f"\nsystem calls, one connection, by strace -c -f over {requests:,} requests and as many "
           f"batches of {BATCH}", flush=True)
+    results = _for_each(names, lambda name: count_calls(bench, name, requests))
     rows = [["", "receives", "sends", "others"]]
-    results = {}
-    for name in names:
-        base = _count_calls(bench, name, 10, 10)
-        single = _difference(_count_calls(bench, name, 10 + requests, 10), base, requests)
-        batch = _difference(_count_calls(bench, name, 10, 10 + requests), base, requests)
-        results[name] = {"request": single, "batch": batch}
-        for what, counts in (("request", single), (f"batch of {BATCH}", batch)):
+    for name, result in results.items():
+        for what, counts in (("request", result["request"]), (f"batch of {BATCH}", result["batch"])):
             rows.append([f"{name}, per {what}", f"{_sum(counts, RECEIVE):.2f}",
                          f"{_sum(counts, SEND):.2f}", _others(counts)])
     table.show(rows)
@@ -99,35 +118,35 @@ def one_receive_one_send(result):
 
 # ---- instructions --------------------------------------------------------------------
 
-def _count_instructions(bench, name, connections, rounds):
-    """User-space instructions of a server that answers `rounds` requests on each of so many
-    connections; all of them ask at once, as wrk's do."""
+def _count_all(bench, name, scenario, rounds):
+    """User-space instructions of a server that answers `rounds` requests, or batches, on each of
+    its connections; all of them ask at once, as wrk's do."""
     out = os.path.join(bench.directory, f"{name}.callgrind")
     for old in glob.glob(out + ".*"):
         os.unlink(old)
     valgrind = [bench.tool("valgrind", "valgrind"), "--tool=callgrind", "-q",
                 f"--callgrind-out-file={out}.%p"]
-    with servers.Server(bench, name, wrapper=valgrind) as server:
-        sockets = [client.connect(server.port, timeout=60.0) for _ in range(connections)]
+    with servers.Server(bench, name, scenario, wrapper=valgrind) as server:
+        sockets = [client.connect(server.port, timeout=60.0) for _ in range(CONNECTIONS)]
         for _ in range(rounds):
-            _ask_stopped(server, sockets)
+            _ask_stopped(server, sockets, scenario)
         client.close_all(sockets)
         server.stop(patience=60.0)
     return _sum_totals(glob.glob(out + ".*"))
 
 
-def _ask_stopped(server, sockets):
+def _ask_stopped(server, sockets, scenario):
     """The server is stopped while the requests go out, so that it meets all of them at once:
     how many it finds ready in one turn does not depend on who is faster."""
     pids = server.tree()
     server.send_signal(pids, signal.SIGSTOP)
     try:
         for s in sockets:
-            s.sendall(client.request_text(server.port))
+            s.sendall(scenario.request(server.port) * scenario.pipelined)
     finally:
         server.send_signal(pids, signal.SIGCONT)
     for s in sockets:
-        client.read_responses(s)
+        client.read_greetings(s, scenario.pipelined)
 
 
 def _sum_totals(paths):
@@ -143,15 +162,23 @@ def _sum_totals(paths):
     return total
 
 
-def run_instructions(bench, names, connections=64, few=10, many=50):
-    print(f"\nuser-space instructions per keep-alive request, {connections} connections, by "
-          f"callgrind: {many * connections:,} requests less {few * connections:,}", flush=True)
-    rows = [["", "instructions"]]
-    results = {}
-    for name in names:
-        less = _count_instructions(bench, name, connections, few)
-        more = _count_instructions(bench, name, connections, many)
-        results[name] = (more - less) / ((many - few) * connections)
-        rows.append([name, f"{results[name]:,.0f}"])
-    table.show(rows)
+def count_instructions(bench, name, letter):
+    """Per request."""
+    if not peers.PEERS[name].countable:
+        raise setting.Absent("valgrind cannot follow what makes its own code or stacks")
+    scenario = SCENARIOS[letter]
+    less = _count_all(bench, name, scenario, FEW)
+    more = _count_all(bench, name, scenario, MANY)
+    return (more - less) / ((MANY - FEW) * CONNECTIONS * scenario.pipelined)
+
+
+def run_instructions(bench, names):
+    print(f"\nuser-space instructions per request, {CONNECTIONS} connections, by callgrind: "
+          f"the difference of {MANY} and {FEW} rounds of requests", flush=True)
+    results = _for_each(names, lambda name: {
+        letter: count_instructions(bench, name, letter) for letter in INSTRUCTIONS})
+    table.show([["", *(f"{letter}: {SCENARIOS[letter].title.partition(',')[0]}"
+                       for letter in INSTRUCTIONS)],
+                *([name, *(f"{count:,.0f}" for count in counts.values())]
+                  for name, counts in results.items())])
     return results

@@ -12,21 +12,13 @@
  * answers is dropped: the loads read them.
  */
 #define _GNU_SOURCE /* accept4 */
-#include <arpa/inet.h>
+#include "floor.h"
+
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-enum { READ_SIZE = 16384, EVENTS = 512, BACKLOG = 2048 };
+enum { READ_SIZE = 16384, EVENTS = 512 };
 
 #define HEAD                                                                      \
     "HTTP/1.1 200 OK\r\nServer: limit\r\nDate: Sun, 22 Nov 2026 16:00:00 GMT\r\n" \
@@ -44,12 +36,6 @@ static struct {
     size_t descriptors;
 } server;
 
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
 static void make_responses(void)
 {
     const char *response = server.close ? closes : stays;
@@ -66,38 +52,10 @@ static void make_responses(void)
 
 static void make_partial(void)
 {
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        die("getrlimit");
-    server.descriptors = limit.rlim_cur;
+    server.descriptors = descriptors();
     server.partial = calloc(server.descriptors, sizeof *server.partial);
     if (!server.partial)
         die("calloc");
-}
-
-static void watch(int fd)
-{
-    struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
-
-    if (epoll_ctl(server.epoll, EPOLL_CTL_ADD, fd, &event) < 0)
-        die("epoll_ctl");
-}
-
-static void listen_on(uint16_t port)
-{
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port) };
-    int on = 1;
-
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    server.listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    setsockopt(server.listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    setsockopt(server.listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt(server.listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, &on, sizeof on);
-    if (bind(server.listener, (struct sockaddr *)&address, sizeof address) < 0)
-        die("bind");
-    if (listen(server.listener, BACKLOG) < 0)
-        die("listen");
 }
 
 /* How many requests does this read complete? */
@@ -135,7 +93,7 @@ static void accept_all(void)
             die("accept4: a descriptor above the limit");
         server.partial[fd] = 0;
         if (answer(fd))
-            watch(fd);
+            watch(server.epoll, fd);
         else
             close(fd);
     }
@@ -161,23 +119,21 @@ static void turn(void)
 
 int main(int argc, char *argv[])
 {
-    long port = argc > 2 ? strtol(argv[1], NULL, 10) : 0;
-    long size = argc > 2 ? strtol(argv[2], NULL, 10) : 0;
+    size_t port = argc > 2 ? number(argv[1], UINT16_MAX) : 0;
 
+    server.request_size = argc > 2 ? number(argv[2], READ_SIZE) : 0;
     server.close = argc == 4 && strcmp(argv[3], "close") == 0;
-    if (argc < 3 || argc > 4 || (argc == 4 && !server.close) || port < 1 || port > 65535 ||
-        size < 16 || size > READ_SIZE) {
+    if (!port || server.request_size < 16 || argc > 4 || (argc == 4 && !server.close)) {
         fprintf(stderr, "usage: %s PORT REQUEST_SIZE [close]\n", argv[0]);
         return 2;
     }
-    server.request_size = (size_t)size;
     make_responses();
     make_partial();
     server.epoll = epoll_create1(EPOLL_CLOEXEC);
     if (server.epoll < 0)
         die("epoll_create1");
-    listen_on((uint16_t)port);
-    watch(server.listener);
+    server.listener = listen_on((uint16_t)port, true);
+    watch(server.epoll, server.listener);
     for (;;)
         turn();
 }

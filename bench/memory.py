@@ -7,9 +7,13 @@ same for every server.
 
 import client
 import servers
+import setting
 import table
+from scenarios import SCENARIOS
 
 WARM = 64  # connections that are made, used and closed before the first reading
+KEYS = ("base", "idle", "idle_after_peak", "parked")
+IDLE, PARKED = SCENARIOS["A"], SCENARIOS["J"]
 
 
 class HoldError(Exception):
@@ -19,7 +23,7 @@ class HoldError(Exception):
 def _warm(server):
     connections = [client.connect(server.port) for _ in range(WARM)]
     for connection in connections:
-        client.ask(connection, server.port)
+        client.ask(connection, IDLE.request(server.port))
     client.close_all(connections)
     server.settle()
 
@@ -45,48 +49,56 @@ def measure_idle(bench, name, count):
     again after all have asked at the same moment, which shows what a peak leaves behind."""
     connections = []
     try:
-        with servers.Server(bench, name) as server:
+        with servers.Server(bench, name, IDLE) as server:
+            request = IDLE.request(server.port)
             _warm(server)
             base = server.resident_bytes()
             for _ in range(count):
                 connections.append(client.connect(server.port))
-                client.ask(connections[-1], server.port)
+                client.ask(connections[-1], request)
             idle = _per_connection(server, base, connections)
             for connection in connections:
-                connection.sendall(client.request_text(server.port))
+                connection.sendall(request)
             for connection in connections:
-                client.read_responses(connection)
+                client.read_greetings(connection)
             return {"base": base, "idle": idle,
                     "idle_after_peak": _per_connection(server, base, connections)}
     finally:
         client.close_all(connections)
 
 
-def measure_long_polls(bench, count):
-    """Bytes per parked long poll of cress: the board is empty, so all of them wait."""
+def measure_parked(bench, name, count):
+    """Bytes per parked long poll: nothing happens, so all of them wait."""
     connections = []
     try:
-        with servers.Server(bench, "cress", app="longpoll",
-                            options=["--request-timeout", "0"]) as server:
+        with servers.Server(bench, name, PARKED) as server:
             server.settle()
             base = server.resident_bytes()
             for _ in range(count):
-                connections.append(client.connect(server.port))
-                connections[-1].sendall(client.request_text(server.port, "/?seen=0"))
-            return {"base": base, "long_poll": _per_connection(server, base, connections)}
+                connections.append(client.connect(server.port, timeout=60.0))
+                connections[-1].sendall(client.request_text(server.port, PARKED.path + "0"))
+            return {"parked": _per_connection(server, base, connections)}
     finally:
         client.close_all(connections)
 
 
+def _measure(bench, name, count):
+    """What could be measured, with the reason why something could not."""
+    result = {}
+    for what, measure in (("idle", measure_idle), ("parked", measure_parked)):
+        try:
+            result.update(measure(bench, name, count))
+        except (setting.Absent, HoldError, servers.ServerError, client.ClientError) as error:
+            print(f"left out: {name}, {what}: {error}", flush=True)
+    return result
+
+
 def run(bench, names, count):
     print(f"\nresident bytes of the server per connection, {count:,} connections", flush=True)
-    results = {name: measure_idle(bench, name, count) for name in names}
-    if "cress" in names:
-        results["cress"].update(measure_long_polls(bench, count))
-    rows = [["", "KiB before", "idle", "idle, after all asked at once", "parked long poll"]]
+    results = {name: _measure(bench, name, count) for name in names}
+    rows = [["", "before", "idle", "idle, after all asked at once", "parked long poll"]]
     for name, result in results.items():
-        cells = [f"{result[key]:,.0f}" if key in result else ""
-                 for key in ("idle", "idle_after_peak", "long_poll")]
-        rows.append([name, f"{result['base'] / 1024:,.0f}", *cells])
+        if result:
+            rows.append([name, *(f"{result[key]:,.0f}" if key in result else "" for key in KEYS)])
     table.show(rows)
     return results

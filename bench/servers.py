@@ -1,8 +1,6 @@
-"""The servers that are measured side by side: how each is started for one job."""
+"""A server that runs, for one scenario."""
 
-import grp
 import os
-import pwd
 import random
 import shutil
 import socket
@@ -10,11 +8,9 @@ import tempfile
 import time
 
 import client
+import peers
 import process
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-NAMES = ["cress", "nginx", "limit"]
-CONNECTIONS = 12000  # that each of them may hold open
 START_TIMEOUT = 60.0
 
 
@@ -35,42 +31,15 @@ def free_port():
                 pass
 
 
-def _cress(bench, port, directory, app="hello", options=(), close=False):
-    return [bench.file("cress"), "--bind", f"127.0.0.1:{port}", "--keep-alive", "300",
-            "--worker-connections", str(CONNECTIONS), "--log-level", "warning", *options,
-            bench.file(f"apps/{app}.so")]
-
-
-def _nginx(bench, port, directory, close=False):
-    with open(os.path.join(HERE, "nginx.conf.in")) as template:
-        text = template.read()
-    # Its worker is the caller, not www-data, who could not write to the folders of this run.
-    user = f"{pwd.getpwuid(os.getuid()).pw_name} {grp.getgrgid(os.getgid()).gr_name}"
-    values = {"DIR": directory, "PORT": port, "DESCRIPTORS": bench.descriptors, "USER": user}
-    for name, value in values.items():
-        text = text.replace(f"@{name}@", str(value))
-    path = os.path.join(directory, "nginx.conf")
-    with open(path, "w") as configuration:
-        configuration.write(text)
-    return [bench.tool("nginx", "nginx-light"), "-p", directory, "-c", path, "-e", "stderr"]
-
-
-def _limit(bench, port, directory, close=False):
-    size = len(client.request_text(port)) + (len("Connection: close\r\n") if close else 0)
-    return [bench.file("bench/limit"), str(port), str(size)] + (["close"] if close else [])
-
-
-COMMANDS = {"cress": _cress, "nginx": _nginx, "limit": _limit}
-
-
 class Server(process.Process):
-    """A running server, pinned to the server's core, that accepts connections on .port."""
+    """Pinned to the server's core, accepts connections on .port. Raises setting.Absent when
+    this server cannot do the scenario here."""
 
-    def __init__(self, bench, name, wrapper=(), **how):
+    def __init__(self, bench, name, scenario, wrapper=()):
         self.name = name
         self.directory = tempfile.mkdtemp(prefix=f"{name}-", dir=bench.directory)
         self.port = free_port()
-        command = COMMANDS[name](bench, self.port, self.directory, **how)
+        command = peers.command(bench, name, peers.Place(self.port, self.directory), scenario)
         super().__init__(process.on_core(bench.server_core, list(wrapper) + command),
                          os.path.join(self.directory, "output"))
         try:

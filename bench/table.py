@@ -15,3 +15,8 @@ def show(rows, left=(0,)):
                          for i, w in enumerate(widths)) + "|")
     for row in rows[1:]:
         print(line(row))
+
+
+def without_empty_columns(rows):
+    kept = [i for i in range(len(rows[0])) if any(row[i] for row in rows[1:])]
+    return [[row[i] for i in kept] for row in rows]

@@ -1,18 +1,14 @@
--- wrk's request for one load, and its figures as `name=value` lines.
+-- wrk's request, the same each time, and its figures as `name=value` lines.
 --
---     wrk ... -s wrk.lua URL -- [pipeline N] [close]
+--     wrk ... -s wrk.lua URL -- FILE
 --
--- Without an argument wrk sends its own constant request.
+-- FILE holds the bytes to send: one request, or several to be pipelined.
 
 function init(args)
-   for i, arg in ipairs(args) do
-      if arg == "close" then
-         wrk.headers["Connection"] = "close"
-      elseif arg == "pipeline" then
-         local batch = string.rep(wrk.format(), tonumber(args[i + 1]))
-         request = function() return batch end
-      end
-   end
+   local file = assert(io.open(args[1], "rb"))
+   local bytes = file:read("*a")
+   file:close()
+   wrk.format = function() return bytes end
 end
 
 function done(summary, latency, requests)
