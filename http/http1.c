@@ -397,7 +397,9 @@ bool cress_http1_awaits_client(const cress_http1 *h)
 
 uint64_t cress_http1_progress(const cress_http1 *h)
 {
-    return h->exchange ? h->exchange->taken + h->exchange->input.taken : 0;
+    const struct http_exchange *x = h->exchange;
+
+    return x ? x->taken + x->input.taken + x->res.body_bytes : 0;
 }
 
 /* ---- for logs and reports ------------------------------------------------------------------------- */

@@ -535,6 +535,15 @@ void connection_probe(struct expiry_node *node)
         cress_cancel(conn->greenlet);
 }
 
+/* Resets it on the spot: what ends with the connection must not look whole. */
+static void cut(int fd)
+{
+    static const struct sockaddr nobody = { .sa_family = AF_UNSPEC };
+
+    if (connect(fd, &nobody, sizeof nobody) < 0)
+        shutdown(fd, SHUT_RDWR); /* a Unix socket knows no reset */
+}
+
 bool connection_evict(struct expiry_node *node)
 {
     struct connection *conn = connection_of(node);
@@ -547,7 +556,7 @@ bool connection_evict(struct expiry_node *node)
     if (!awaits_client(conn))
         return false;
     conn->evicted = conn->http.closing = conn->http.reset = true;
-    shutdown(cress_watch_fd(&conn->socket.watch), SHUT_RDWR); /* whatever it waits for fails */
+    cut(cress_watch_fd(&conn->socket.watch)); /* whatever it waits for fails */
     return true;
 }
 

@@ -15,6 +15,7 @@
  * The input's first byte picks limits, the second how things are done. Then come packets: a length
  * byte and that many bytes. The application does something different for each path. */
 #define _GNU_SOURCE /* memfd_create */
+#include "../../http/exchange.h"
 #include "memory_stream.h"
 #include "reply.h"
 
@@ -603,6 +604,7 @@ static bool next_request(struct run *run)
             if (!was_over && run->http.refused) {
                 begin_event(run);
                 note_end(run);
+                run->event->is_head = run->http.exchange && run->http.exchange->env.is_head;
             }
             return false;
         default:

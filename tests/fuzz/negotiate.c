@@ -146,11 +146,13 @@ static void check_other_order(const struct negotiation *n, const char *value, in
 {
     const char *members[MAX_MEMBERS], *at = value;
     struct reply_text changed = { .data = NULL };
+    bool is_whole = false;
     size_t count = 0;
 
     for (; count < MAX_MEMBERS; at = member_end(at) + 1) {
         members[count++] = at;
-        if (!*member_end(at))
+        is_whole = !*member_end(at);
+        if (is_whole)
             break;
     }
     append(&changed, "");
@@ -159,7 +161,7 @@ static void check_other_order(const struct negotiation *n, const char *value, in
         reply_append(&changed, member, (size_t)(member_end(member) - member));
         append(&changed, count ? " , " : "");
     }
-    if (!*member_end(at))
+    if (is_whole)
         expect(n, &changed, chosen, "the order matters");
     free(changed.data);
 }

@@ -181,6 +181,29 @@ static void test_a_fast_sender(void)
     check_turns(POST, read_lines);
 }
 
+/* ---- a slow one, for comparison ------------------------------------------------------------ */
+
+static void test_progress(void)
+{
+    struct wire w;
+
+    wire_init(&w, respond_huge, NULL);
+    memory_stream_set_room(&w.stream, 0);
+    wire_start(&w);
+    wire_send(&w, GET);
+    uint64_t before = cress_http1_progress(&w.http);
+    for (int i = 0; i < 10; i++) {
+        assert_true(cress_http1_awaits_client(&w.http));
+        memory_stream_set_room(&w.stream, 16 << 10); /* the size in which a client is waited for */
+        wire_settle();
+    }
+    assert_true(cress_http1_progress(&w.http) - before >= 9 * (16 << 10));
+    memory_stream_fail(&w.stream, EPIPE);
+    wire_settle();
+    assert_false(cress_http1_awaits_client(&w.http));
+    wire_finish(&w);
+}
+
 /* ---- what happens in such a turn --------------------------------------------------------- */
 
 struct other {
@@ -254,8 +277,11 @@ static void test_a_kill_ends_it(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        HUB_TEST(test_a_fast_receiver), HUB_TEST(test_a_fast_receiver_after_an_upgrade),
-        HUB_TEST(test_a_fast_sender),   HUB_TEST(test_nobody_writes_in_between),
+        HUB_TEST(test_a_fast_receiver),
+        HUB_TEST(test_a_fast_receiver_after_an_upgrade),
+        HUB_TEST(test_a_fast_sender),
+        HUB_TEST(test_progress),
+        HUB_TEST(test_nobody_writes_in_between),
         HUB_TEST(test_a_kill_ends_it),
     };
 

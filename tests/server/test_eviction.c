@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
 #define POST(path, length) "POST " path " HTTP/1.1\r\nHost: a\r\nContent-Length: " length "\r\n\r\n"
@@ -16,7 +17,7 @@
 /* ---- an application that waits in every way --------------------------------------- */
 
 static cress_event woken;
-static unsigned broken; /* handlers that a read or a write failed with EPIPE */
+static unsigned broken; /* handlers whose read or write failed as if the client had left */
 
 static int hello(cress_response *res)
 {
@@ -34,16 +35,53 @@ static int read_body(cress_environ *env, cress_response *res)
     return got < 0 ? -1 : hello(res);
 }
 
-static int write_much(cress_response *res)
+/* Between two reads it is busy with other things. */
+static int read_now_and_then(cress_environ *env, cress_response *res)
+{
+    char buf[1000];
+    ssize_t got;
+
+    while ((got = cress_input_read(env, buf, sizeof buf)) > 0)
+        if (cress_sleep(5) < 0)
+            return -1;
+    return got < 0 ? -1 : hello(res);
+}
+
+static void *read_once(void *env)
+{
+    char byte;
+
+    assert_int_equal(cress_input_read(env, &byte, 1), 1);
+    assert_ok(cress_event_wait(&woken, CRESS_FOREVER));
+    return NULL;
+}
+
+/* Another greenlet reads; it waits for that one. */
+static int read_beside(cress_environ *env, cress_response *res)
+{
+    cress_greenlet *reader = cress_spawn(read_once, env);
+
+    cress_sleep(1);
+    cress_join(reader, CRESS_FOREVER);
+    cress_release(reader);
+    return hello(res);
+}
+
+static unsigned written[2]; /* blocks, in answers over HTTP/1.0 and 1.1 */
+
+static int write_much(cress_environ *env, cress_response *res)
 {
     static const char block[65536];
+    bool minor = cress_str_equal(cress_environ_get(env, "SERVER_PROTOCOL"), "HTTP/1.1");
 
     assert_ok(cress_start_response(res, 200, NULL));
-    for (int i = 0; i < 1000; i++)
+    for (int i = 0; i < 1000; i++) {
         if (cress_response_write(res, block, sizeof block) < 0) {
-            broken += errno == EPIPE;
+            broken += errno == EPIPE || errno == ECANCELED;
             return -1;
         }
+        written[minor]++;
+    }
     return 0;
 }
 
@@ -68,8 +106,12 @@ static int application(cress_environ *env, cress_response *res, void *self)
         return -1;
     if (cress_str_equal(path, "/read"))
         return read_body(env, res);
+    if (cress_str_equal(path, "/read-now-and-then"))
+        return read_now_and_then(env, res);
+    if (cress_str_equal(path, "/read-beside"))
+        return read_beside(env, res);
     if (cress_str_equal(path, "/write"))
-        return write_much(res);
+        return write_much(env, res);
     if (cress_str_equal(path, "/echo"))
         return echo(res);
     return hello(res);
@@ -346,34 +388,85 @@ static void test_trickling_does_not_help(void)
     fds[1] = dial_and_send(&s, POST("/read", "1000000"));
     for (int i = 0; i < 20; i++) {
         send_text(fds[0], piece);
+        cress_sleep(0.1);
         send_text(fds[1], "x");
-        cress_sleep(0.3);
+        cress_sleep(0.2);
     }
+    cress_seconds before = cress_now();
     fds[2] = dial_and_ask(&s);
+    assert_true(cress_now() - before < 0.5);
     assert_int_equal(broken, 1);
     assert_true(is_closed(fds[1]));
     assert_true(is_silent(fds[0]));
     close_all(&s, fds, 3);
 }
 
+static void test_each_stall_counts_by_itself(void)
+{
+    struct hub_server s;
+
+    start(&s, 1);
+    int slow = dial_and_send(&s, POST("/read-now-and-then", "100"));
+    cress_sleep(5);
+    send_text(slow, "abc");
+    cress_sleep(5.01);
+    assert_makes_room(&s, slow);
+}
+
+static void test_a_stall_that_is_over(void)
+{
+    struct hub_server s;
+    int fds[2];
+
+    start(&s, 1);
+    fds[0] = dial_and_send(&s, POST("/read-beside", "1"));
+    cress_sleep(5);
+    send_text(fds[0], "x");
+    cress_sleep(5);
+    fds[1] = dial_and_send(&s, GET("/"));
+    cress_sleep(5);
+    assert_true(is_silent(fds[0]));
+    assert_true(is_silent(fds[1]));
+    cress_event_set(&woken);
+    assert_answered(fds[0]);
+    assert_answered(fds[1]);
+    close_all(&s, fds, 2);
+}
+
+/* The kernel has its own time. */
+static void await_stall(const unsigned *count)
+{
+    unsigned before;
+
+    do {
+        before = *count;
+        usleep(150000);
+        settle();
+    } while (*count == 0 || *count != before);
+}
+
 static void test_slow_steady_readers_stay(void)
 {
-    static char buf[1 << 20];
+    static char buf[256 << 10];
     struct hub_server s;
-    int fds[3];
+    int fds[3], small = 32 << 10;
 
     start(&s, 2);
+    assert_ok(
+        setsockopt(cress_watch_fd(&s.listener.watch), SOL_SOCKET, SO_SNDBUF, &small, sizeof small));
     fds[0] = dial_and_send(&s, GET("/write"));
-    fds[1] = dial_and_send(&s, GET("/write"));
-    for (int i = 0; i < 20; i++) {
-        assert_true(cress_read(fds[0], buf, sizeof buf) > 0);
-        cress_sleep(0.3);
+    fds[1] = dial_and_send(&s, "GET /write HTTP/1.0\r\nHost: a\r\n\r\n");
+    await_stall(&written[0]);
+    for (int i = 0; i < 60; i++) {
+        for (unsigned before = written[1]; written[1] == before;)
+            assert_true(cress_read(fds[0], buf, sizeof buf) > 0);
+        cress_sleep(0.1);
     }
     fds[2] = dial_and_ask(&s);
     assert_int_equal(broken, 1);
-    while (recv(fds[1], buf, sizeof buf, MSG_DONTWAIT) > 0)
+    while (cress_read(fds[1], buf, sizeof buf) > 0)
         continue;
-    assert_int_equal(errno, ECONNRESET);
+    assert_int_equal(errno, ECONNRESET); /* its answer does not look whole */
     for (int i = 0; i < 20; i++)
         assert_true(cress_read(fds[0], buf, sizeof buf) > 0);
     close_all(&s, fds, 3);
@@ -395,6 +488,8 @@ int main(void)
         HUB_TEST(test_handlers_that_wait_for_others_stay),
         HUB_TEST(test_upgraded_ones_may_be_silent),
         HUB_TEST(test_trickling_does_not_help),
+        HUB_TEST(test_each_stall_counts_by_itself),
+        HUB_TEST(test_a_stall_that_is_over),
         HUB_TEST(test_slow_steady_readers_stay),
     };
 
