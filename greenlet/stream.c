@@ -107,31 +107,35 @@ static ssize_t socket_writev(cress_stream *s, const struct iovec *iov, int count
 }
 
 /* There is no MSG_DONTWAIT for sendfile. */
-static int unblock(int fd)
+static int unblock(cress_socket_stream *s)
 {
-    int flags = fcntl(fd, F_GETFL);
+    int fd = cress_watch_fd(&s->watch), flags = s->is_nonblocking ? 0 : fcntl(fd, F_GETFL);
 
-    if (flags < 0 || (flags & O_NONBLOCK))
-        return flags < 0 ? -1 : 0;
-    return fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    if (s->is_nonblocking)
+        return 0;
+    if (flags < 0 || (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0))
+        return -1;
+    s->is_nonblocking = true;
+    return 0;
 }
 
-static ssize_t socket_send_file(cress_stream *s, int fd, off_t offset, size_t len)
+static ssize_t socket_send_file(cress_stream *s, int fd, off_t offset, size_t len, int flags)
 {
+    bool waits = !(flags & CRESS_STREAM_DONTWAIT);
     size_t total = 0;
 
-    if (hub_check() < 0 || unblock(fd_of(s)) < 0)
+    if (hub_check() < 0 || unblock(socket_of(s)) < 0)
         return -1;
     while (total < len) {
         ssize_t sent = sys_sendfile(fd_of(s), fd, &offset, len - total);
         if (sent > 0) {
             total += (size_t)sent;
-            if (give_way((size_t)sent) < 0)
+            if (waits && give_way((size_t)sent) < 0)
                 break;
         } else if (sent == 0)
             break; /* the file is shorter */
         else if (errno == EAGAIN) {
-            if (cress_wait_fd(fd_of(s), POLLOUT, CRESS_FOREVER) < 0)
+            if (!waits || cress_wait_fd(fd_of(s), POLLOUT, CRESS_FOREVER) < 0)
                 return total ? (ssize_t)total : -1;
         } else if (errno != EINTR)
             return total ? (ssize_t)total : -1;

@@ -15,6 +15,7 @@ enum {
     SLICE = 16 << 10,
     TURN = 256 << 10,
     FILE_SLICE = 64 << 10,
+    FILE_TURN = 1 << 20,
     FILE_COPY = 8 << 10, /* smaller pieces of a file are collected */
 };
 
@@ -129,12 +130,17 @@ static int count_turn(const struct iovec *iov, int count, size_t *ret_bytes)
 }
 
 /* In between, as in any wait, nobody else may write. */
-static int let_others_run(struct http_exchange *x)
+static void note_turn(struct http_exchange *x, size_t bytes)
 {
     x->busy = true;
-    x->taken += TURN;
-    exchange_take_turns_after(x, TURN);
+    x->taken += bytes;
+    exchange_take_turns_after(x, bytes);
     x->busy = false;
+}
+
+static int let_others_run(struct http_exchange *x)
+{
+    note_turn(x, TURN);
     return check_sendable(x) < 0 ? -1 : cress_check();
 }
 
@@ -281,14 +287,16 @@ static ssize_t copy_file(struct http_exchange *x, int fd, off_t offset, size_t l
     return got;
 }
 
-static ssize_t pass_file(struct http_exchange *x, int fd, off_t offset, size_t len)
+/* Waits until a slice is out. */
+static ssize_t pass_slice(struct http_exchange *x, int fd, off_t offset, size_t len)
 {
     cress_stream *stream = x->http->stream;
     cress_timeout limit;
 
     cress_timeout_start(&limit, config_write_timeout(x->http->config));
     x->busy = true;
-    ssize_t sent = stream->ops->send_file(stream, fd, offset, len < FILE_SLICE ? len : FILE_SLICE);
+    ssize_t sent =
+        stream->ops->send_file(stream, fd, offset, len < FILE_SLICE ? len : FILE_SLICE, 0);
     x->busy = false;
     if (sent > 0)
         x->taken += (size_t)sent;
@@ -302,11 +310,25 @@ static ssize_t pass_file(struct http_exchange *x, int fd, off_t offset, size_t l
     return sent;
 }
 
+/* As much of a turn as there is room for, or else a slice. */
+static ssize_t pass_file(struct http_exchange *x, int fd, off_t offset, size_t len)
+{
+    cress_stream *stream = x->http->stream;
+    size_t turn = len < FILE_TURN ? len : FILE_TURN;
+    ssize_t sent = stream->ops->send_file(stream, fd, offset, turn, CRESS_STREAM_DONTWAIT);
+
+    if (sent < 0 && errno == EAGAIN)
+        return pass_slice(x, fd, offset, len);
+    if (sent > 0)
+        note_turn(x, (size_t)sent);
+    return sent;
+}
+
 ssize_t output_send_file(struct http_exchange *x, int fd, off_t offset, size_t len)
 {
     if (len <= FILE_COPY || !x->http->stream->ops->send_file)
         return copy_file(x, fd, offset, len);
-    if (output_flush(x) < 0)
+    if (output_flush(x) < 0 || check_sendable(x) < 0)
         return -1;
     ssize_t sent = pass_file(x, fd, offset, len);
     return sent < 0 ? fail(x) : sent;

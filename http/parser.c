@@ -30,6 +30,8 @@ enum parser_state {
 
 enum { GO_ON = -1 };
 
+enum { LIMIT_MOST = 1 << 30 }; /* offsets have 32 bits */
+
 enum { VERSION_LEN = sizeof "HTTP/1.1\r" - 1 }; /* with its CR */
 
 /* A line is scanned up to `at`; its bytes before `bound` are within the limits. Small heads as a
@@ -63,8 +65,8 @@ static size_t line_limit(const struct http_exchange *x)
     const cress_http1_config *config = x->http->config;
 
     if (x->state <= AT_REQUEST_LINE_END)
-        return config_request_line(config);
-    size_t before = x->line - x->line_len, all = config_head(config);
+        return min(config_request_line(config), LIMIT_MOST);
+    size_t before = x->line - x->line_len, all = min(config_head(config), LIMIT_MOST);
     return min(config_field_size(config), all > before ? all - before : 0);
 }
 

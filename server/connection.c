@@ -22,6 +22,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/tcp.h> /* glibc's tcp_info ends before tcpi_bytes_acked */
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -141,18 +142,30 @@ static bool awaits_client(const struct connection *conn)
     return conn->state == CONNECTION_LEAVES || cress_http1_awaits_client(&conn->http);
 }
 
+/* What went to and fro. A waiting writer is woken only when much of what the kernel holds has left,
+ * so the kernel is asked what the client has really taken. */
+static uint64_t measure_progress(const struct connection *conn)
+{
+    struct tcp_info info = { .tcpi_state = 0 };
+    socklen_t len = sizeof info;
+
+    if (getsockopt(cress_watch_fd(&conn->socket.watch), IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+        return cress_http1_progress(&conn->http);
+    return info.tcpi_bytes_acked + info.tcpi_bytes_received;
+}
+
 /* A client that has to be waited for again and again is slow all the time, unless it has
  * got something done in between. */
 static void note_stall(struct connection *conn)
 {
     struct expiry *stalled = &conn->worker->stalled;
-    uint64_t progress = cress_http1_progress(&conn->http);
 
     if (!awaits_client(conn)) {
         if (conn->expiry.list == stalled)
             expiry_remove(&conn->expiry);
         return;
     }
+    uint64_t progress = measure_progress(conn);
     if (conn->expiry.list == stalled && progress - conn->progress < PROGRESS)
         return;
     conn->progress = progress;
@@ -318,7 +331,6 @@ static void close_connection(struct connection *conn)
     struct worker *worker = conn->worker;
 
     take_leave(conn);
-    expiry_remove(&conn->expiry);
     if (conn->http.reset)
         setsockopt(cress_watch_fd(&conn->socket.watch), SOL_SOCKET, SO_LINGER,
                    &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
@@ -332,6 +344,7 @@ static void close_connection(struct connection *conn)
         conn->next->previous = conn->previous;
     worker->open--;
     cress_event_set(&worker->closed);
+    expiry_remove(&conn->expiry);
     cress_set_hooks(conn->greenlet, NULL, NULL);
     free(conn);
 }
@@ -378,7 +391,7 @@ static void note_agreement(struct connection *conn)
     const char *name = cress_tls_server_name(stream);
 
     conn->agreed = true;
-    conn->late = false;
+    conn->late = conn->evicted = false;
     expiry_remove(&conn->expiry);
     conn->tls->facts = (cress_http1_tls){ .protocol = str_of(cress_tls_version(stream)),
                                           .cipher = str_of(cress_tls_cipher(stream)) };
@@ -555,6 +568,10 @@ bool connection_evict(struct expiry_node *node)
     }
     if (!awaits_client(conn))
         return false;
+    if (measure_progress(conn) - conn->progress >= PROGRESS) {
+        note_stall(conn); /* it is slow, but steady */
+        return false;
+    }
     conn->evicted = conn->http.closing = conn->http.reset = true;
     cut(cress_watch_fd(&conn->socket.watch)); /* whatever it waits for fails */
     return true;

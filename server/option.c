@@ -85,7 +85,7 @@ const struct option option_table[] = {
     SIZE("limit-request-field-size", limit_request_field_size, "BYTES", 8190, 16, MIB, 0,
          "one header field's size, beyond it 431"),
     SIZE("limit-request-head", limit_request_head, "BYTES", 64 * KIB, 64, 16 * MIB, 0,
-         "the size of request line and header together, beyond it 431"),
+         "the size of all fields together, beyond it 431"),
     NUMBER(OPTION_BYTES, "limit-request-body", limit_request_body, "BYTES", GIB, 1, 0x1p53,
            BYTES_UNLIMITED, "a body's size, beyond it 413; 0: no limit"),
     SIZE("stack-size", stack_size, "BYTES", 64 * KIB, 16 * KIB, 256 * MIB, 0,

@@ -301,11 +301,29 @@ static void test_send_file(void)
 
     assert_int_equal(write(file, "skipped", 7), 7);
     assert_int_equal(write(file, big, BIG), BIG);
-    assert_int_equal(stream->ops->send_file(stream, file, 7, BIG), BIG);
+    assert_int_equal(stream->ops->send_file(stream, file, 7, BIG, 0), BIG);
     check_received(receiver);
     /* A file that is shorter than was said: what there is. */
-    assert_int_equal(stream->ops->send_file(stream, file, BIG + 7 - 5, 100), 5);
+    assert_int_equal(stream->ops->send_file(stream, file, BIG + 7 - 5, 100, 0), 5);
     assert_int_equal(lseek(file, 0, SEEK_CUR), BIG + 7); /* its offset is left alone */
+    close(file);
+    close_stream();
+}
+
+static void test_send_file_without_waiting(void)
+{
+    int file = memfd_create("file", MFD_CLOEXEC);
+    size_t total = 0;
+    ssize_t sent;
+
+    open_stream();
+    assert_int_equal(ftruncate(file, 64 << 20), 0);
+    while ((sent = stream->ops->send_file(stream, file, (off_t)total, (64 << 20) - total,
+                                          CRESS_STREAM_DONTWAIT)) > 0)
+        total += (size_t)sent;
+    assert_int_equal(sent, -1);
+    assert_int_equal(errno, EAGAIN); /* nobody reads */
+    assert_true(total > 0 && total < 64 << 20);
     close(file);
     close_stream();
 }
@@ -326,6 +344,7 @@ int main(void)
         HUB_TEST(test_peer_is_gone),
         HUB_TEST(test_shutdown),
         HUB_TEST(test_send_file),
+        HUB_TEST(test_send_file_without_waiting),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -202,7 +202,8 @@ static void assert_makes_room(struct hub_server *s, int slow)
     cress_seconds before = cress_now();
     int fd = dial_and_ask(s);
 
-    assert_true(cress_now() - before >= 0.9 && cress_now() - before < 1.5);
+    /* What was on its way at first may count as progress once. */
+    assert_true(cress_now() - before >= 0.9 && cress_now() - before < 2.5);
     close_all(s, (int[]){ slow, fd }, 2);
 }
 

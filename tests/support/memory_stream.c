@@ -121,14 +121,14 @@ static void close_stream(cress_stream *stream)
     ((struct memory_stream *)stream)->is_closed = true;
 }
 
-static ssize_t send_file(cress_stream *stream, int fd, off_t offset, size_t len)
+static ssize_t send_file(cress_stream *stream, int fd, off_t offset, size_t len, int flags)
 {
     char buf[4096];
     ssize_t got = pread(fd, buf, smaller(len, sizeof buf), offset);
 
     if (got <= 0)
         return got;
-    return writev_stream(stream, &(struct iovec){ buf, (size_t)got }, 1, 0);
+    return writev_stream(stream, &(struct iovec){ buf, (size_t)got }, 1, flags);
 }
 
 static const cress_stream_ops plain_ops = {

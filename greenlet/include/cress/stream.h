@@ -27,7 +27,7 @@ typedef struct cress_stream_ops {
     /* Closes and forgets; does not wait. */
     void (*close)(cress_stream *s);
     /* [waits] From a file, without copying: a count as writev. NULL: not offered. */
-    ssize_t (*send_file)(cress_stream *s, int fd, off_t offset, size_t len);
+    ssize_t (*send_file)(cress_stream *s, int fd, off_t offset, size_t len, int flags);
     /* Could a read return at once although the descriptor is not readable? NULL: never.
      * For those who wait for the descriptor instead of reading. */
     bool (*pending)(cress_stream *s);
@@ -71,6 +71,7 @@ CRESS_API int cress_stream_write_all(cress_stream *s, const void *data, size_t l
 typedef struct cress_socket_stream {
     cress_stream stream;
     cress_watch watch;
+    bool is_nonblocking; /* known to be: only sendfile asks */
 } cress_socket_stream;
 
 CRESS_API void cress_socket_stream_init(cress_socket_stream *s, int fd,

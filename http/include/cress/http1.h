@@ -32,7 +32,7 @@ typedef struct cress_http1_config {
     size_t limit_request_line;       /* bytes, 414 beyond; 0: 8190 */
     size_t limit_request_fields;     /* 431 beyond; 0: 100 */
     size_t limit_request_field_size; /* bytes of one, name and value; 431; 0: 8190 */
-    size_t limit_request_head;       /* bytes of all together; 431; 0: 64 KiB */
+    size_t limit_request_head;       /* bytes of all fields together; 431; 0: 64 KiB */
     uint64_t limit_request_body;     /* bytes, 413 beyond; 0: 1 GiB */
     cress_seconds body_timeout;      /* between two pieces of a body; 0: 30 s */
     cress_seconds write_timeout;     /* for a client that does not read; 0: 30 s */
