@@ -1,6 +1,6 @@
 /* A request's own memory: handlers take and never free. It begins with a few hundred
- * bytes in the exchange, goes on in cached blocks, and uses malloc only for single
- * pieces that are too large for a block. */
+ * bytes in the exchange, goes on in cached blocks, of which the first is a small one, and uses
+ * malloc only for single pieces that are too large for a block. */
 #include "arena.h"
 
 #include "block.h"
@@ -14,15 +14,21 @@
 
 struct arena_chunk {
     alignas(max_align_t) struct arena_chunk *next;
-    bool is_block;
+    uint8_t source;
 };
 
-enum { LARGE = BLOCK_EXCHANGE_SIZE / 2 };
+/* Of a chunk: the kind of a block, or else malloc. */
+enum { HEAP = BLOCK_OUTPUT + 1 };
 
-static void push(struct arena *arena, struct arena_chunk *chunk, bool is_block)
+enum {
+    SMALL = BLOCK_EXCHANGE_SIZE - sizeof(struct arena_chunk),
+    LARGE = BLOCK_INPUT_SIZE / 2,
+};
+
+static void push(struct arena *arena, struct arena_chunk *chunk, uint8_t source)
 {
     chunk->next = arena->chunks;
-    chunk->is_block = is_block;
+    chunk->source = source;
     arena->chunks = chunk;
 }
 
@@ -35,7 +41,7 @@ static char *alloc_large(struct arena *arena, size_t size)
     struct arena_chunk *chunk = malloc(sizeof *chunk + size);
     if (!chunk)
         return NULL;
-    push(arena, chunk, false);
+    push(arena, chunk, HEAP);
     return (char *)(chunk + 1);
 }
 
@@ -43,12 +49,13 @@ static char *alloc_slow(struct arena *arena, size_t size)
 {
     if (size >= LARGE)
         return alloc_large(arena, size);
-    struct arena_chunk *chunk = block_get(BLOCK_EXCHANGE);
+    bool is_small = !arena->chunks && size <= SMALL;
+    struct arena_chunk *chunk = block_get(is_small ? BLOCK_EXCHANGE : BLOCK_INPUT);
     if (!chunk)
         return NULL;
-    push(arena, chunk, true);
+    push(arena, chunk, is_small ? BLOCK_EXCHANGE : BLOCK_INPUT);
     arena->at = (char *)(chunk + 1) + size;
-    arena->end = (char *)chunk + BLOCK_EXCHANGE_SIZE;
+    arena->end = (char *)chunk + (is_small ? BLOCK_EXCHANGE_SIZE : BLOCK_INPUT_SIZE);
     return (char *)(chunk + 1);
 }
 
@@ -88,10 +95,10 @@ void arena_free_chunks(struct arena *arena)
 {
     for (struct arena_chunk *chunk = arena->chunks, *next; chunk; chunk = next) {
         next = chunk->next;
-        if (chunk->is_block)
-            block_put(BLOCK_EXCHANGE, chunk);
-        else
+        if (chunk->source == HEAP)
             free(chunk);
+        else
+            block_put(chunk->source, chunk);
     }
     arena->chunks = NULL;
 }

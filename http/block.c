@@ -1,16 +1,23 @@
-/* What a request needs while it is in flight lives in blocks of two fixed sizes. A
+/* What a request needs while it is in flight lives in blocks of three fixed sizes. A
  * thread keeps those that were given back, newest first, because their memory is in
  * the processor's caches; a warm request therefore allocates nothing.
  *
- * Blocks are carved from mappings that are not given back one by one. Instead, of
- * the free blocks only HOT keep their pages; the pages of others are returned to the
- * kernel, and only their addresses are remembered, in `cold`. After a peak, memory
- * falls to what the cache may hold. */
+ * Blocks come in units: one that is larger than a page is a unit by itself, small ones
+ * share a page, behind a header that says which of them lie idle.
+ *
+ *     hot      a stack of free blocks, at most HOT: these are handed out first
+ *     partial  pages of which some blocks are in use or hot, and some idle
+ *     cold     units of which all is free: their memory went back to the kernel, and
+ *              only their addresses are remembered
+ *
+ * Units are carved from mappings that are not given back one by one. After a peak, memory
+ * falls to what the stack may hold. */
 #define _GNU_SOURCE /* memory mappings */
 #include "block.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -32,10 +39,27 @@
 #endif
 
 enum {
-    KINDS = 2,
-    SLAB_BLOCKS = 64,
+    KINDS = 3,
+    SLAB_UNITS = 64,
     HOT = 512,
+    PAGE = 4096,
+    SHARERS = 4, /* blocks in a page */
 };
+
+/* A page that blocks share begins with this. */
+struct page {
+    struct page *previous, *next; /* in partial */
+    unsigned idle;                /* a bit for each block that is free, and not hot */
+};
+
+enum {
+    ALL_IDLE = (1 << SHARERS) - 1,
+    PAGE_HEADER = PAGE - SHARERS * BLOCK_EXCHANGE_SIZE,
+};
+
+_Static_assert(PAGE_HEADER >= (int)sizeof(struct page) && PAGE_HEADER % 16 == 0 &&
+                   BLOCK_EXCHANGE_SIZE % 16 == 0,
+               "blocks are aligned");
 
 struct slab {
     struct slab *next;
@@ -43,15 +67,18 @@ struct slab {
 };
 
 struct cache {
-    size_t hot_count, cold_count, out;
-    size_t fresh;           /* blocks of the newest slab that were never used */
-    size_t total, capacity; /* blocks in all slabs; room in cold */
+    size_t hot_count, out;
+    void *hot[HOT];
+    struct page *partial;
+    size_t cold_count;
+    size_t fresh;           /* units of the newest slab that were never used */
+    size_t total, capacity; /* units in all slabs; room in cold */
     struct slab *slabs;
     void **cold;
-    void *hot[HOT];
 };
 
-static const size_t sizes[KINDS] = { BLOCK_EXCHANGE_SIZE, BLOCK_OUTPUT_SIZE };
+static const size_t sizes[KINDS] = { BLOCK_EXCHANGE_SIZE, BLOCK_INPUT_SIZE, BLOCK_OUTPUT_SIZE };
+static const size_t unit_sizes[KINDS] = { PAGE, BLOCK_INPUT_SIZE, BLOCK_OUTPUT_SIZE };
 static _Thread_local struct cache *caches; /* KINDS of them */
 static pthread_key_t at_thread_end;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -63,8 +90,8 @@ static void destroy_caches(void *arg)
     for (int kind = 0; kind < KINDS; kind++) {
         for (struct slab *slab = mine[kind].slabs, *next; slab; slab = next) {
             next = slab->next;
-            UNPOISON(slab->memory, SLAB_BLOCKS * sizes[kind]);
-            munmap(slab->memory, SLAB_BLOCKS * sizes[kind]);
+            UNPOISON(slab->memory, SLAB_UNITS * unit_sizes[kind]);
+            munmap(slab->memory, SLAB_UNITS * unit_sizes[kind]);
             free(slab);
         }
         free(mine[kind].cold);
@@ -87,12 +114,14 @@ static struct cache *create_caches(void)
     return caches;
 }
 
-/* Room to remember every block, so that giving one back cannot fail. */
+/* ---- units --------------------------------------------------------------------------------- */
+
+/* Room to remember every unit, so that giving one back cannot fail. */
 static int reserve_cold(struct cache *cache)
 {
-    size_t capacity = cache->capacity * 2 + SLAB_BLOCKS;
+    size_t capacity = cache->capacity * 2 + SLAB_UNITS;
 
-    if (cache->total + SLAB_BLOCKS <= cache->capacity)
+    if (cache->total + SLAB_UNITS <= cache->capacity)
         return 0;
     void **cold = realloc(cache->cold, capacity * sizeof *cold);
     if (!cold)
@@ -105,7 +134,7 @@ static int reserve_cold(struct cache *cache)
 static int add_slab(struct cache *cache, size_t size)
 {
     struct slab *slab = malloc(sizeof *slab);
-    size_t bytes = SLAB_BLOCKS * size;
+    size_t bytes = SLAB_UNITS * size;
 
     if (!slab || reserve_cold(cache) < 0)
         goto fail;
@@ -115,8 +144,8 @@ static int add_slab(struct cache *cache, size_t size)
     madvise(slab->memory, bytes, MADV_NOHUGEPAGE);
     slab->next = cache->slabs;
     cache->slabs = slab;
-    cache->total += SLAB_BLOCKS;
-    cache->fresh = SLAB_BLOCKS;
+    cache->total += SLAB_UNITS;
+    cache->fresh = SLAB_UNITS;
     return 0;
 
 fail:
@@ -125,26 +154,96 @@ fail:
     return -1;
 }
 
-static void *get_unused(struct cache *cache, size_t size)
+static void *get_unit(struct cache *cache, size_t size)
 {
     if (cache->cold_count)
         return cache->cold[--cache->cold_count];
     if (!cache->fresh && add_slab(cache, size) < 0)
         return NULL;
-    return cache->slabs->memory + (SLAB_BLOCKS - cache->fresh--) * size;
+    return cache->slabs->memory + (SLAB_UNITS - cache->fresh--) * size;
 }
 
-__attribute__((noinline)) static void *get_slowly(enum block_kind kind)
+static void cool_unit(struct cache *cache, void *unit, size_t size)
 {
-    struct cache *cache = caches ? caches : create_caches();
+    int error = errno;
 
-    if (!cache)
+    madvise(unit, size, MADV_DONTNEED);
+    errno = error;
+    cache->cold[cache->cold_count++] = unit;
+}
+
+/* ---- pages that blocks share ------------------------------------------------------------------ */
+
+static void link_page(struct cache *cache, struct page *page)
+{
+    page->previous = NULL;
+    page->next = cache->partial;
+    if (page->next)
+        page->next->previous = page;
+    cache->partial = page;
+}
+
+static void unlink_page(struct cache *cache, struct page *page)
+{
+    if (page->previous)
+        page->previous->next = page->next;
+    else
+        cache->partial = page->next;
+    if (page->next)
+        page->next->previous = page->previous;
+}
+
+static void *get_share(struct cache *cache)
+{
+    struct page *page = cache->partial;
+
+    if (!page) {
+        page = get_unit(cache, PAGE);
+        if (!page)
+            return NULL;
+        page->idle = ALL_IDLE;
+        link_page(cache, page);
+    }
+    unsigned index = (unsigned)__builtin_ctz(page->idle);
+    page->idle &= page->idle - 1;
+    if (!page->idle)
+        unlink_page(cache, page);
+    return (char *)page + PAGE_HEADER + index * BLOCK_EXCHANGE_SIZE;
+}
+
+static void put_share(struct cache *cache, void *block)
+{
+    size_t offset = (uintptr_t)block % PAGE;
+    struct page *page = (struct page *)(void *)((char *)block - offset);
+
+    if (!page->idle)
+        link_page(cache, page);
+    page->idle |= 1U << (offset - PAGE_HEADER) / BLOCK_EXCHANGE_SIZE;
+    if (page->idle != ALL_IDLE)
+        return;
+    unlink_page(cache, page);
+    cool_unit(cache, page, PAGE);
+}
+
+/* ---- blocks ------------------------------------------------------------------------------------- */
+
+static bool is_share(enum block_kind kind)
+{
+    return kind == BLOCK_EXCHANGE;
+}
+
+__attribute__((noinline, cold)) static void *get_slowly(enum block_kind kind)
+{
+    struct cache *mine = caches ? caches : create_caches();
+
+    if (!mine)
         return NULL;
-    void *block = get_unused(&cache[kind], sizes[kind]);
+    struct cache *cache = mine + kind;
+    void *block = is_share(kind) ? get_share(cache) : get_unit(cache, unit_sizes[kind]);
     if (!block)
         return NULL;
     UNPOISON(block, sizes[kind]);
-    cache[kind].out++;
+    cache->out++;
     return block;
 }
 
@@ -160,13 +259,12 @@ void *block_get(enum block_kind kind)
     return block;
 }
 
-__attribute__((noinline)) static void cool(struct cache *cache, void *block, size_t size)
+__attribute__((noinline, cold)) static void put_slowly(enum block_kind kind, void *block)
 {
-    int error = errno;
-
-    madvise(block, size, MADV_DONTNEED);
-    errno = error;
-    cache->cold[cache->cold_count++] = block;
+    if (is_share(kind))
+        put_share(caches + kind, block);
+    else
+        cool_unit(caches + kind, block, unit_sizes[kind]);
 }
 
 void block_put(enum block_kind kind, void *block)
@@ -175,11 +273,11 @@ void block_put(enum block_kind kind, void *block)
         return;
     struct cache *cache = caches + kind;
     cache->out--;
+    POISON(block, sizes[kind]);
     if (cache->hot_count < HOT)
         cache->hot[cache->hot_count++] = block;
     else
-        cool(cache, block, sizes[kind]);
-    POISON(block, sizes[kind]);
+        put_slowly(kind, block);
 }
 
 size_t block_count_out(enum block_kind kind)

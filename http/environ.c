@@ -29,9 +29,7 @@ static struct http_exchange *writable(const cress_environ *env)
 
 static cress_str slice(const cress_environ *env, uint32_t offset, uint32_t len)
 {
-    const struct http_exchange *x = exchange_of_env(env);
-
-    return (cress_str){ x->in + x->start + offset, len };
+    return (cress_str){ exchange_of_env(env)->head + offset, len };
 }
 
 static cress_str name_at(const cress_environ *env, uint32_t i)

@@ -4,9 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-_Static_assert(sizeof(struct http_exchange) < 2048, "half a page is left for small requests");
-
-enum { INLINE_IN = BLOCK_EXCHANGE_SIZE - offsetof(struct http_exchange, inline_in) };
+_Static_assert(offsetof(struct http_exchange, own) + 256 <= BLOCK_EXCHANGE_SIZE,
+               "room is left for small requests");
 
 /* The length is hidden from the compiler, whose expansion for a known one is slower
  * than the library's memset. */
@@ -16,10 +15,55 @@ static void clear(void *at, size_t len)
     memset(at, 0, len);
 }
 
-static void begin_arena(struct http_exchange *x)
+/* ---- buffers ------------------------------------------------------------------------------- */
+
+static void free_buffer(char *buffer, enum http_buffer kind)
 {
-    x->arena.at = x->scratch;
-    x->arena.end = x->scratch + SCRATCH;
+    if (kind == BUFFER_SMALL)
+        block_put(BLOCK_EXCHANGE, buffer);
+    else if (kind == BUFFER_LARGE)
+        block_put(BLOCK_INPUT, buffer);
+    else if (kind == BUFFER_HEAP)
+        free(buffer);
+}
+
+static void use_own(struct http_exchange *x)
+{
+    x->in = x->own;
+    x->in_size = OWN_SIZE;
+    x->in_kind = BUFFER_OWN;
+}
+
+static void free_input(struct http_exchange *x)
+{
+    if (x->in_kind != BUFFER_OWN)
+        free_buffer(x->in, x->in_kind);
+    use_own(x);
+}
+
+static void free_kept(struct http_exchange *x)
+{
+    free_buffer(x->kept, x->kept_kind);
+    x->kept = NULL;
+}
+
+/* Goes on in a buffer to which what is needed was copied. */
+static void use_buffer(struct http_exchange *x, char *buffer, enum http_buffer kind, size_t size)
+{
+    if (x->in_kind != BUFFER_OWN)
+        free_buffer(x->in, x->in_kind);
+    x->in = buffer;
+    x->in_kind = (uint8_t)kind;
+    x->in_size = size;
+    x->pos -= x->start;
+    x->fill -= x->start;
+    x->start = 0;
+}
+
+/* ---- the exchange ---------------------------------------------------------------------------- */
+
+static void begin_fields(struct http_exchange *x)
+{
     x->env.fields = x->inline_fields;
     x->env.field_capacity = INLINE_FIELDS;
 }
@@ -32,19 +76,10 @@ struct http_exchange *exchange_acquire(cress_http1 *h)
         return NULL;
     clear(x, offsetof(struct http_exchange, inline_fields));
     x->http = h;
-    x->in = x->inline_in;
-    x->in_size = INLINE_IN;
-    begin_arena(x);
+    use_own(x);
+    begin_fields(x);
     h->exchange = x;
     return x;
-}
-
-static void free_input(struct http_exchange *x)
-{
-    if (x->in != x->inline_in)
-        free(x->in);
-    x->in = x->inline_in;
-    x->in_size = INLINE_IN;
 }
 
 void exchange_release(cress_http1 *h)
@@ -55,58 +90,46 @@ void exchange_release(cress_http1 *h)
         return;
     arena_free(&x->arena);
     free_input(x);
+    if (x->kept)
+        free_kept(x);
     if (x->out)
         block_put(BLOCK_OUTPUT, x->out);
     block_put(BLOCK_EXCHANGE, x);
     h->exchange = NULL;
 }
 
-/* What follows an answered request goes back into the block as soon as it fits. */
+/* What follows an answered request goes back into a block as soon as it fits. */
 static void shrink_input(struct http_exchange *x)
 {
     size_t unread = x->fill - x->pos;
+    char *block = unread <= BLOCK_INPUT_SIZE ? block_get(BLOCK_INPUT) : NULL;
 
-    if (unread > INLINE_IN)
+    if (!block)
         return;
-    char *grown = x->in;
-    memcpy(x->inline_in, grown + x->pos, unread);
-    x->in = x->inline_in;
-    x->in_size = INLINE_IN;
-    x->pos = 0;
-    x->fill = unread;
-    free(grown);
+    memcpy(block, x->in + x->pos, unread);
+    x->start = x->pos;
+    use_buffer(x, block, BUFFER_LARGE, BLOCK_INPUT_SIZE);
 }
 
 void exchange_next_request(struct http_exchange *x)
 {
-    if (x->in != x->inline_in)
-        shrink_input(x);
-    if (x->pos == x->fill)
+    if (x->kept)
+        free_kept(x);
+    if (x->pos == x->fill) {
+        free_input(x);
         x->pos = x->fill = 0;
+    } else if (x->in_kind == BUFFER_HEAP) {
+        shrink_input(x);
+    }
     x->start = x->pos;
     arena_free(&x->arena);
     clear(&x->phase,
           offsetof(struct http_exchange, inline_fields) - offsetof(struct http_exchange, phase));
-    begin_arena(x);
+    begin_fields(x);
     x->skipped_line = false;
 }
 
-static int grow(struct http_exchange *x, size_t wanted)
-{
-    size_t size = x->in_size * 2;
-
-    while (size < wanted)
-        size *= 2;
-    char *grown = malloc(size);
-    if (!grown)
-        return -1;
-    memcpy(grown, x->in, x->fill);
-    if (x->in != x->inline_in)
-        free(x->in);
-    x->in = grown;
-    x->in_size = size;
-    return 0;
-}
+/* ---- while a head is collected ----------------------------------------------------------------- */
 
 static void compact(struct http_exchange *x)
 {
@@ -116,39 +139,147 @@ static void compact(struct http_exchange *x)
     x->start = 0;
 }
 
-int exchange_make_room(struct http_exchange *x, size_t room)
+static char *get_buffer(size_t wanted, enum http_buffer *ret_kind, size_t *ret_size)
 {
-    if (x->in_size - x->fill >= room)
-        return 0;
-    if (x->start > 0)
-        compact(x);
-    if (x->in_size - x->fill >= room)
-        return 0;
-    return grow(x, x->fill + room);
+    if (wanted <= BLOCK_EXCHANGE_SIZE) {
+        *ret_kind = BUFFER_SMALL;
+        *ret_size = BLOCK_EXCHANGE_SIZE;
+        return block_get(BLOCK_EXCHANGE);
+    }
+    if (wanted <= BLOCK_INPUT_SIZE) {
+        *ret_kind = BUFFER_LARGE;
+        *ret_size = BLOCK_INPUT_SIZE;
+        return block_get(BLOCK_INPUT);
+    }
+    *ret_kind = BUFFER_HEAP;
+    for (*ret_size = 2 * BLOCK_INPUT_SIZE; *ret_size < wanted;)
+        *ret_size *= 2;
+    return malloc(*ret_size);
 }
 
-int exchange_keep_room(struct http_exchange *x)
+int exchange_make_room(struct http_exchange *x, size_t room)
 {
-    if (x->in_size - x->pos >= MIN_ROOM)
+    enum http_buffer kind;
+    size_t size;
+
+    if (x->in_size - x->fill >= room)
         return 0;
     if (x->start > 0)
         compact(x);
-    if (x->in_size - x->pos >= MIN_ROOM)
+    if (x->in_size - x->fill >= room)
         return 0;
-    return grow(x, x->pos + MIN_ROOM);
+    char *buffer = get_buffer(x->fill + room, &kind, &size);
+    if (!buffer)
+        return -1;
+    memcpy(buffer, x->in, x->fill);
+    use_buffer(x, buffer, kind, size);
+    return 0;
+}
+
+static ssize_t read_in_place(struct http_exchange *x, int flags, bool *ret_full)
+{
+    if (exchange_make_room(x, 1) < 0)
+        return -1;
+    size_t room = x->in_size - x->fill;
+    ssize_t got = cress_stream_read(x->http->stream, x->in + x->fill, room, flags);
+    *ret_full = got == (ssize_t)room;
+    return got;
+}
+
+/* What came into a block, behind room for what was there, goes where it fits; else the block is the
+ * buffer from now on. */
+static void place(struct http_exchange *x, char *block, size_t got)
+{
+    size_t had = x->fill - x->start;
+
+    if (had + got <= BLOCK_EXCHANGE_SIZE && exchange_make_room(x, got) == 0) {
+        memcpy(x->in + x->fill, block + had, got);
+        block_put(BLOCK_INPUT, block);
+    } else {
+        memcpy(block, x->in + x->start, had);
+        use_buffer(x, block, BUFFER_LARGE, BLOCK_INPUT_SIZE);
+    }
+}
+
+/* While it waits, the block is this exchange's alone. */
+ssize_t exchange_read_head(struct http_exchange *x, int flags, bool *ret_full)
+{
+    if (x->in_kind > BUFFER_SMALL)
+        return read_in_place(x, flags, ret_full);
+    char *block = block_get(BLOCK_INPUT);
+    if (!block)
+        return -1;
+    size_t had = x->fill - x->start, room = BLOCK_INPUT_SIZE - had;
+    ssize_t got = cress_stream_read(x->http->stream, block + had, room, flags);
+    *ret_full = got == (ssize_t)room;
+    if (got > 0)
+        place(x, block, (size_t)got);
+    else
+        block_put(BLOCK_INPUT, block);
+    return got;
+}
+
+void exchange_lend_room(struct http_exchange *x)
+{
+    if (x->arena.at)
+        return;
+    x->arena.at = x->in == x->own ? x->own + x->fill : x->own;
+    x->arena.end = x->own + OWN_SIZE;
+}
+
+/* ---- while a request is served ------------------------------------------------------------------- */
+
+/* Unread bytes, and what follows them, go on in a block of their own. */
+static void part_from_head(struct http_exchange *x)
+{
+    size_t unread = x->fill - x->pos;
+    char *block = unread <= BLOCK_INPUT_SIZE - MIN_ROOM ? block_get(BLOCK_INPUT) : NULL;
+
+    if (!block)
+        return;
+    memcpy(block, x->in + x->pos, unread);
+    x->kept = x->in;
+    x->kept_kind = x->in_kind;
+    x->in = block;
+    x->in_kind = BUFFER_LARGE;
+    x->in_size = BLOCK_INPUT_SIZE;
+    x->pos = 0;
+    x->fill = unread;
+}
+
+static void move_down(struct http_exchange *x)
+{
+    size_t floor = x->kept ? 0 : x->body;
+
+    if (x->pos == floor || x->input.span_len)
+        return;
+    memmove(x->in + floor, x->in + x->pos, x->fill - x->pos);
+    x->fill -= x->pos - floor;
+    x->pos = floor;
 }
 
 size_t exchange_body_room(struct http_exchange *x)
 {
-    bool is_low = x->pos == x->fill || x->in_size - x->fill < MIN_ROOM;
-
-    if (is_low && x->pos > x->body && !x->input.span_len) {
-        memmove(x->in + x->body, x->in + x->pos, x->fill - x->pos);
-        x->fill -= x->pos - x->body;
-        x->pos = x->body;
-    }
-    return x->in_size - x->fill;
+    if (x->in_kind != BUFFER_OWN && (x->pos == x->fill || x->in_size - x->fill < MIN_ROOM))
+        move_down(x);
+    if (!x->kept && (x->in_kind == BUFFER_OWN || x->in_size - x->fill < MIN_ROOM))
+        part_from_head(x);
+    return x->in_kind == BUFFER_OWN ? 0 : x->in_size - x->fill;
 }
+
+void exchange_drop_room(struct http_exchange *x)
+{
+    if (!x->kept || x->pos < x->fill || x->input.span_len)
+        return;
+    block_put(BLOCK_INPUT, x->in);
+    x->in = x->kept;
+    x->in_kind = x->kept_kind;
+    x->in_size = x->in_kind == BUFFER_OWN ? OWN_SIZE : x->body;
+    x->pos = x->fill = x->body;
+    x->kept = NULL;
+}
+
+/* ---- letting others run ------------------------------------------------------------------------ */
 
 void exchange_take_turns(struct http_exchange *x)
 {

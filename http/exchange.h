@@ -1,16 +1,17 @@
-/* What a connection holds while a request is under way: all of it in one block.
+/* What a connection holds while a request is under way: a block of a quarter of a page,
+ * which begins with this struct and ends with room for a small request's bytes.
  *
- * The block (8 KiB, page-aligned) begins with this struct and ends with the receive
- * buffer, so that a small request and everything that is known about it share one
- * page. Only the output buffer is apart, and only there while there is output.
+ * Bytes are read into a block of 8 KiB, and kept where they fit best: in the exchange, in
+ * a second block of its size, where they came, or, when a head is larger than all these, in
+ * memory from malloc.
  *
  *     in + start   the request's first byte; offsets of the parser count from here
  *     in + pos     how far bytes were understood; behind the head: unread body
  *     in + fill    the end of what was received
  *
- * While the head is incomplete the buffer may move (compacted, or grown into malloc'ed
- * memory), therefore offsets; once the head is whole its bytes stay in place until the
- * response is done, and what lies behind it may move down to `body`.
+ * While the head is incomplete the buffer may move, therefore offsets; once the head is whole
+ * its bytes stay in place, at `head`, until the response is done. What lies behind it may move
+ * down to `body`, or into a buffer of its own: then the head's buffer is `kept`.
  */
 #ifndef CRESS_HTTP_EXCHANGE_H
 #define CRESS_HTTP_EXCHANGE_H
@@ -121,19 +122,24 @@ enum http_phase {
 };
 
 enum {
-    INLINE_FIELDS = 24,
-    SCRATCH = 512,  /* the arena's first bytes */
-    MIN_ROOM = 512, /* for what follows a head */
+    INLINE_FIELDS = 8,
+    MIN_ROOM = 512, /* less is not worth a read */
 };
+
+/* Whose memory a buffer is. */
+enum http_buffer { BUFFER_OWN, BUFFER_SMALL, BUFFER_LARGE, BUFFER_HEAP };
 
 struct http_exchange {
     cress_http1 *http;
     const struct cress_greenlet *greenlet; /* the one that runs the handler */
     char *in;
     size_t in_size, start, pos, fill;
-    char *out; /* a block; NULL: nothing is collected */
+    char *kept; /* NULL: the head lies in `in` */
+    char *out;  /* a block; NULL: nothing is collected */
     size_t out_start, out_end;
     uint64_t taken;    /* bytes that a client took which had to be waited for */
+    uint8_t in_kind;   /* enum http_buffer */
+    uint8_t kept_kind; /* the same */
     bool skipped_line; /* the one empty line before a request */
     bool eof;          /* the client sends no more */
     bool broken;       /* output was cut off in the middle: send nothing more */
@@ -143,23 +149,25 @@ struct http_exchange {
     /* From here on zeroed for each request, up to `inline_fields`. */
     uint8_t phase;               /* enum http_phase */
     uint8_t state;               /* parser: see parser.c */
+    bool is_encoded;             /* before the query there is a '%' */
     uint32_t line;               /* parser: where this line began */
     uint32_t line_len;           /* of the request line */
     uint32_t target, target_len; /* of the request line: where the target stands */
     uint32_t query;              /* and its '?'; 0: there is none */
-    bool is_encoded;             /* before that there is a '%' */
+    const char *head;            /* where offsets count from, once it is whole */
     size_t body;                 /* where the head ended */
-    cress_event gone;
-    const char *refusal; /* why it was refused */
     struct arena arena;
     struct cress_environ env;
     struct http_input input;
     struct cress_response res;
+    cress_event gone;
+    const char *refusal; /* why it was refused */
 
     struct http_field inline_fields[INLINE_FIELDS];
-    char scratch[SCRATCH];
-    char inline_in[];
+    char own[]; /* a small request's bytes, then the arena's first */
 };
+
+enum { OWN_SIZE = BLOCK_EXCHANGE_SIZE - offsetof(struct http_exchange, own) };
 
 #define EXCHANGE_OF(member, pointer) \
     ((struct http_exchange *)((char *)(uintptr_t)(pointer)-offsetof(struct http_exchange, member)))
@@ -181,14 +189,18 @@ void exchange_release(cress_http1 *h);
 /* Forgets the request that was answered; bytes behind it are the next one's. */
 void exchange_next_request(struct http_exchange *x);
 
-/* Room for received bytes behind `fill`, while a head is collected: compacts, then
- * grows. -1: ENOMEM. */
+/* [waits, unless DONTWAIT] Reads on behind `fill`, while a head is collected: as
+ * cress_stream_read, and -1 with ENOMEM. ret_full: as much came as there was room for. */
+ssize_t exchange_read_head(struct http_exchange *x, int flags, bool *ret_full);
+/* Room for received bytes behind `fill`, while a head is collected. -1: ENOMEM. */
 int exchange_make_room(struct http_exchange *x, size_t room);
-/* Sees to it that MIN_ROOM bytes can follow a head that ends at x->pos. -1: ENOMEM. */
-int exchange_keep_room(struct http_exchange *x);
-/* The room while a request is served: moves unread bytes down to the head's
- * end. It may be 0. */
+/* The head is whole, or in a buffer of its own: what is left of the exchange is the arena's. */
+void exchange_lend_room(struct http_exchange *x);
+/* The room behind `fill` while a request is served. It may be 0: unread bytes fill the buffer, or
+ * there is no memory. */
 size_t exchange_body_room(struct http_exchange *x);
+/* Gives a buffer that only such room was in back, if all was read. */
+void exchange_drop_room(struct http_exchange *x);
 
 /* cress_take_turns and cress_sleep(0), during which the handler does not wait: a client that
  * sends no more has not left. */

@@ -116,11 +116,9 @@ static int receive(cress_http1 *h, int flags)
 {
     struct http_exchange *x = h->exchange ? h->exchange : exchange_acquire(h);
 
-    if (!x || exchange_make_room(x, 1) < 0)
+    if (!x)
         return -1;
-    size_t room = x->in_size - x->fill;
-    ssize_t got = cress_stream_read(h->stream, x->in + x->fill, room, flags);
-    h->readable = got == (ssize_t)room;
+    ssize_t got = exchange_read_head(x, flags, &h->readable);
     if (got > 0) {
         x->fill += (size_t)got;
         return 1;
@@ -372,6 +370,7 @@ int cress_http1_pull(cress_http1 *h)
         x->fill += (size_t)got;
         return (size_t)got < room;
     }
+    exchange_drop_room(x);
     if (got < 0 && !exchange_is_peer_error(errno))
         return 1;
     if (got == 0 && (x->busy || x->yields))

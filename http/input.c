@@ -118,18 +118,28 @@ static int tell_to_continue(struct http_exchange *x)
     return output_flush(x);
 }
 
+/* Of an empty buffer. */
+static size_t body_room(struct http_exchange *x)
+{
+    size_t room = exchange_body_room(x);
+
+    if (room == 0)
+        errno = ENOMEM;
+    return room;
+}
+
 /* [waits] Until there is something behind x->pos. */
 static int fill_buffer(struct http_exchange *x)
 {
-    size_t room = exchange_body_room(x);
-    ssize_t got = read_now(x, x->in + x->fill, room);
+    size_t room = body_room(x);
+    ssize_t got = room ? read_now(x, x->in + x->fill, room) : -1;
 
     if (got == 0) {
         int ready = flush_first(x);
         if (ready)
             return ready < 0 ? -1 : 0;
-        room = exchange_body_room(x);
-        got = read_waiting(x, x->in + x->fill, room);
+        room = body_room(x);
+        got = room ? read_waiting(x, x->in + x->fill, room) : -1;
     }
     if (got < 0)
         return -1;
@@ -160,6 +170,7 @@ static int next_chunk(struct http_exchange *x)
     }
     if (input->span_len > exchange_body_limit(x) - input->taken)
         return fail_for_good(x, EMSGSIZE);
+    exchange_drop_room(x);
     return 0;
 }
 
@@ -204,6 +215,7 @@ static void consume(struct http_exchange *x, size_t len)
         input->span_len -= len;
         input->taken += len;
     }
+    exchange_drop_room(x);
 }
 
 /* [waits] Straight into the app's buffer. 0: there is something in ours now, which comes

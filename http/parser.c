@@ -274,6 +274,9 @@ static int grow_fields(struct http_exchange *x)
 {
     cress_environ *env = &x->env;
     uint32_t capacity = env->field_capacity * 2;
+
+    if (x->in_kind != BUFFER_OWN)
+        exchange_lend_room(x);
     struct http_field *fields = arena_alloc(&x->arena, capacity * sizeof *fields);
 
     if (!fields)

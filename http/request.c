@@ -67,6 +67,7 @@ static void finish_request_line(struct http_exchange *x)
     cress_environ *env = &x->env;
     char *base = x->in + x->start;
 
+    x->head = base;
     base[x->target - 1] = base[x->target + x->target_len] = '\0';
     env->method = (cress_str){ base, x->target - 1 };
     env->target = (cress_str){ base + x->target, x->target_len };
@@ -237,9 +238,8 @@ static void finish_connection(cress_environ *env)
 
 int request_finish(struct http_exchange *x)
 {
-    if (exchange_keep_room(x) < 0)
-        return exchange_refuse(x, 500, "out of memory");
     x->body = x->pos;
+    exchange_lend_room(x);
     finish_request_line(x);
     int status = finish_fields(x);
     if (status == 0)

@@ -10,7 +10,7 @@
 static int split_path(struct http_exchange *x, const char *at, const char *end)
 {
     cress_environ *env = &x->env;
-    const char *mark = x->query ? x->in + x->start + x->query : end;
+    const char *mark = x->query ? x->head + x->query : end;
 
     if (mark < end)
         env->query = (cress_str){ mark + 1, (size_t)(end - mark) - 1 };

@@ -31,6 +31,7 @@ static ssize_t read_ahead(struct http_exchange *x, void *buf, size_t len)
 
     memcpy(buf, x->in + x->pos, taken);
     x->pos += taken;
+    exchange_drop_room(x);
     return (ssize_t)taken;
 }
 

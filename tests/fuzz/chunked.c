@@ -359,7 +359,7 @@ static void decode(struct result *result, const cress_http1_config *config, cons
         result->verdict = decode_piece(result, x);
         result->end = at + x->pos;
         free(x->in);
-        x->in = x->inline_in;
+        x->in = x->own;
     }
     result->refusal = x->refusal;
     note_trailers(result, x);
@@ -437,7 +437,8 @@ static void read_by_app(struct result *result, const cress_http1_config *config,
     check(x, "memory");
     x->input.kind = BODY_CHUNKED;
     x->in = take_copy(data, size);
-    x->in_size = x->fill = size;
+    x->in_kind = BUFFER_HEAP;
+    x->in_size = x->fill = x->body = size;
     x->eof = true;
     x->phase = PHASE_REQUEST;
     reading.x = x;
@@ -446,8 +447,6 @@ static void read_by_app(struct result *result, const cress_http1_config *config,
           "a hub");
     result->refusal = x->refusal;
     note_trailers(result, x);
-    free(x->in);
-    x->in = x->inline_in;
     exchange_release(&http);
 }
 

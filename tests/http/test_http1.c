@@ -89,9 +89,20 @@ static void check_warm(struct wire *w, const char *request, cress_app *app)
 
 static void test_a_warm_request_allocates_nothing(void)
 {
+    static const char browser[] =
+        "GET /path?q=1 HTTP/1.1\r\nHost: example.com\r\nConnection: keep-alive\r\n"
+        "Cache-Control: max-age=0\r\nsec-ch-ua: \"Chromium\";v=\"126\", \"Not A Brand\";v=\"8\"\r\n"
+        "sec-ch-ua-mobile: ?0\r\nsec-ch-ua-platform: \"Linux\"\r\n"
+        "Upgrade-Insecure-Requests: 1\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) "
+        "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36\r\n"
+        "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8\r\n"
+        "Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-User: ?1\r\n"
+        "Accept-Encoding: gzip, deflate, br\r\nAccept-Language: en-GB,en;q=0.9,de;q=0.8\r\n"
+        "Cookie: session=0123456789abcdef0123456789abcdef; theme=dark\r\n\r\n";
     struct wire w;
 
     check_warm(&w, GET, hello);
+    check_warm(&w, browser, busy);
     check_warm(&w,
                "POST /path?q=1 HTTP/1.1\r\nHost: a\r\nCookie: a=1\r\nCookie: b=2\r\n"
                "Content-Length: 5\r\n\r\nhello",

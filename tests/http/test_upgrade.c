@@ -76,6 +76,8 @@ static void test_what_was_read_ahead_comes_first(void)
     wire_finish(&w);
 }
 
+static bool comes_behind;
+
 /* What comes while the handler waits for something else is taken in, up to a bound. */
 static int wait_first(cress_environ *env, cress_response *res, void *self)
 {
@@ -85,7 +87,7 @@ static int wait_first(cress_environ *env, cress_response *res, void *self)
     ssize_t got;
 
     (void)env;
-    assert_false(cress_stream_pending(stream));
+    assert_int_equal(cress_stream_pending(stream), comes_behind);
     assert_ok(cress_event_wait(self, CRESS_FOREVER));
     assert_true(cress_stream_pending(stream));
     while (total < 20000 && (got = cress_stream_read(stream, buf, sizeof buf, 0)) > 0) {
@@ -97,7 +99,7 @@ static int wait_first(cress_environ *env, cress_response *res, void *self)
     return 0;
 }
 
-static void test_reading_ahead(void)
+static void check_reading_ahead(size_t behind)
 {
     cress_event go = CRESS_EVENT_INIT;
     static char bytes[20000];
@@ -107,8 +109,10 @@ static void test_reading_ahead(void)
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (char)('a' + i % 26);
     begin(&w, wait_first, &go);
-    wire_send(&w, REQUEST(""));
-    wire_send_bytes(&w, bytes, sizeof bytes);
+    comes_behind = behind > 0;
+    memory_stream_send_text(&w.stream, REQUEST(""));
+    wire_send_bytes(&w, bytes, behind);
+    wire_send_bytes(&w, bytes + behind, sizeof bytes - behind);
     for (int i = 0; more > 0 && i < 100; i++)
         more = wire_pull(&w);
     assert_int_equal(more, 0); /* full */
@@ -119,6 +123,15 @@ static void test_reading_ahead(void)
     assert_true(w.is_closed);
     assert_true(w.lingers); /* the client may have sent more */
     wire_finish(&w);
+}
+
+/* Behind a head that came alone, and behind such as came with some of it. */
+static void test_reading_ahead(void)
+{
+    static const size_t behind[] = { 0, 20, 230, 800, 7000, 9000 };
+
+    for (size_t i = 0; i < sizeof behind / sizeof *behind; i++)
+        check_reading_ahead(behind[i]);
 }
 
 static int write_many(cress_environ *env, cress_response *res, void *self)

@@ -21,6 +21,6 @@ struct http_exchange *guarded_exchange(const char *data, size_t len)
 void guarded_exchange_free(struct http_exchange *x, size_t len)
 {
     guarded_free(x->in, len);
-    x->in = x->inline_in;
+    x->in = x->own;
     exchange_release(&http);
 }
