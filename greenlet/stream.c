@@ -1,6 +1,5 @@
 /* Streams over sockets. */
-#include "hub.h"
-
+#include "fd.h"
 #include "simulation.h"
 
 #include <cress/io.h>
@@ -45,13 +44,21 @@ static ssize_t socket_read(cress_stream *s, void *buf, size_t len, int flags)
     }
 }
 
-static ssize_t send_once(int fd, const struct iovec *iov, int count)
+static ssize_t send_once(int fd, const struct iovec *iov, int count, int flags)
 {
+    int how = MSG_DONTWAIT | MSG_NOSIGNAL | (flags & CRESS_STREAM_MORE ? MSG_MORE : 0);
+
     if (count == 1)
-        return sys_send(fd, iov->iov_base, iov->iov_len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        return sys_send(fd, iov->iov_base, iov->iov_len, how);
     struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)iov,
                               .msg_iovlen = (size_t)count };
-    return sys_sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return sys_sendmsg(fd, &message, how);
+}
+
+/* [waits] The kernel has just said that there is none. */
+static int await_room(cress_stream *s)
+{
+    return fd_wait(fd_of(s), EV_WRITE, CRESS_FOREVER) < 0 ? -1 : 0;
 }
 
 /* What is left after `sent` bytes: skips whole pieces; the first left is cut into `cut`. */
@@ -84,7 +91,8 @@ static ssize_t socket_writev(cress_stream *s, const struct iovec *iov, int count
     while (count > 0) {
         /* A piece that was begun goes out by itself, then the rest together. */
         bool whole = cut.iov_len == iov->iov_len;
-        ssize_t sent = whole ? send_once(fd_of(s), iov, count) : send_once(fd_of(s), &cut, 1);
+        ssize_t sent =
+            whole ? send_once(fd_of(s), iov, count, flags) : send_once(fd_of(s), &cut, 1, flags);
         if (sent >= 0) {
             total += (size_t)sent;
             if (whole) {
@@ -99,8 +107,7 @@ static ssize_t socket_writev(cress_stream *s, const struct iovec *iov, int count
         }
         if (errno == EINTR)
             continue;
-        if (errno != EAGAIN || (flags & CRESS_STREAM_DONTWAIT) ||
-            cress_wait_fd(fd_of(s), POLLOUT, CRESS_FOREVER) < 0)
+        if (errno != EAGAIN || (flags & CRESS_STREAM_DONTWAIT) || await_room(s) < 0)
             return total ? (ssize_t)total : -1;
     }
     return (ssize_t)total;
@@ -121,21 +128,23 @@ static int unblock(cress_socket_stream *s)
 
 static ssize_t socket_send_file(cress_stream *s, int fd, off_t offset, size_t len, int flags)
 {
-    bool waits = !(flags & CRESS_STREAM_DONTWAIT);
+    bool all = !(flags & (CRESS_STREAM_DONTWAIT | CRESS_STREAM_AWAIT));
     size_t total = 0;
 
     if (hub_check() < 0 || unblock(socket_of(s)) < 0)
+        return -1;
+    if ((flags & CRESS_STREAM_AWAIT) && await_room(s) < 0)
         return -1;
     while (total < len) {
         ssize_t sent = sys_sendfile(fd_of(s), fd, &offset, len - total);
         if (sent > 0) {
             total += (size_t)sent;
-            if (waits && give_way((size_t)sent) < 0)
+            if (!all || give_way((size_t)sent) < 0)
                 break;
         } else if (sent == 0)
             break; /* the file is shorter */
         else if (errno == EAGAIN) {
-            if (!waits || cress_wait_fd(fd_of(s), POLLOUT, CRESS_FOREVER) < 0)
+            if ((flags & CRESS_STREAM_DONTWAIT) || await_room(s) < 0)
                 return total ? (ssize_t)total : -1;
         } else if (errno != EINTR)
             return total ? (ssize_t)total : -1;

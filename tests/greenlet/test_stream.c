@@ -6,9 +6,14 @@
 #include <cress/timeout.h>
 
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum { BIG = 1 << 20 };
@@ -328,6 +333,93 @@ static void test_send_file_without_waiting(void)
     close_stream();
 }
 
+/* Who was told EAGAIN waits for room, and gets what fits: not all, and not nothing. */
+static void test_send_file_when_there_is_room(void)
+{
+    enum { FILE_SIZE = 64 << 20 };
+    int file = memfd_create("file", MFD_CLOEXEC);
+    size_t total = 0, taken = 0;
+    ssize_t sent, got;
+
+    open_stream();
+    assert_int_equal(ftruncate(file, FILE_SIZE), 0);
+    while ((sent = stream->ops->send_file(stream, file, (off_t)total, FILE_SIZE - total,
+                                          CRESS_STREAM_DONTWAIT)) > 0)
+        total += (size_t)sent;
+
+    cress_timeout limit;
+
+    cress_timeout_start(&limit, 2);
+    assert_errno(ETIMEDOUT, stream->ops->send_file(stream, file, (off_t)total, FILE_SIZE - total,
+                                                   CRESS_STREAM_AWAIT));
+    cress_timeout_close(&limit);
+    assert_time(2);
+
+    while (taken < total && (got = cress_read(peer, big, BIG)) > 0)
+        taken += (size_t)got;
+    sent =
+        stream->ops->send_file(stream, file, (off_t)total, FILE_SIZE - total, CRESS_STREAM_AWAIT);
+    assert_true(sent > 0 && (size_t)sent < FILE_SIZE - total);
+    assert_time(2); /* it was there */
+    close(file);
+    close_stream();
+}
+
+static void open_tcp_stream(void)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+
+    assert_ok(bind(listener, (struct sockaddr *)&address, len));
+    assert_ok(listen(listener, 1));
+    assert_ok(getsockname(listener, (struct sockaddr *)&address, &len));
+    peer = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_ok(connect(peer, (struct sockaddr *)&address, len));
+    cress_socket_stream_init(&socket_stream, accept(listener, NULL, NULL), NULL);
+    assert_ok(
+        setsockopt(cress_watch_fd(&socket_stream.watch), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on));
+    close(listener);
+}
+
+static bool is_held_back(int flags)
+{
+    const struct iovec head = { big, 10 };
+    int unsent;
+
+    open_tcp_stream();
+    assert_int_equal(cress_stream_writev(stream, &head, 1, flags), 10);
+    assert_ok(ioctl(cress_watch_fd(&socket_stream.watch), SIOCOUTQNSD, &unsent));
+    close_stream();
+    return unsent == 10;
+}
+
+/* The kernel holds it back for 200 ms at most, which a busy machine may use up. */
+static void test_what_more_follows(void)
+{
+    int tries = 0;
+
+    while (!is_held_back(CRESS_STREAM_MORE))
+        assert_true(++tries < 100);
+    assert_false(is_held_back(0));
+}
+
+static void test_a_file_behind_its_head(void)
+{
+    const struct iovec head = { big, 10 };
+    int file = memfd_create("file", MFD_CLOEXEC);
+    char buf[100];
+
+    open_tcp_stream();
+    assert_int_equal(write(file, big, 50), 50);
+    assert_int_equal(cress_stream_writev(stream, &head, 1, CRESS_STREAM_MORE), 10);
+    assert_int_equal(stream->ops->send_file(stream, file, 0, 50, CRESS_STREAM_DONTWAIT), 50);
+    assert_int_equal(cress_recv(peer, buf, 60, MSG_WAITALL), 60);
+    close(file);
+    close_stream();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +437,9 @@ int main(void)
         HUB_TEST(test_shutdown),
         HUB_TEST(test_send_file),
         HUB_TEST(test_send_file_without_waiting),
+        HUB_TEST(test_send_file_when_there_is_room),
+        HUB_TEST(test_what_more_follows),
+        HUB_TEST(test_a_file_behind_its_head),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

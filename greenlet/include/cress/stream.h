@@ -14,6 +14,8 @@ typedef struct cress_stream cress_stream;
 
 enum {
     CRESS_STREAM_DONTWAIT = 1, /* EAGAIN instead of waiting */
+    CRESS_STREAM_MORE = 2,     /* writev: more follows at once, and may share a packet with it */
+    CRESS_STREAM_AWAIT = 4,    /* send_file: [waits] for room first, then sends what fits */
 };
 
 typedef struct cress_stream_ops {
@@ -26,7 +28,8 @@ typedef struct cress_stream_ops {
     int (*shutdown)(cress_stream *s);
     /* Closes and forgets; does not wait. */
     void (*close)(cress_stream *s);
-    /* [waits] From a file, without copying: a count as writev. NULL: not offered. */
+    /* [waits] From a file, without copying: a count as writev. NULL: not offered. With AWAIT,
+     * for who was just told EAGAIN, it waits once and returns. */
     ssize_t (*send_file)(cress_stream *s, int fd, off_t offset, size_t len, int flags);
     /* Could a read return at once although the descriptor is not readable? NULL: never.
      * For those who wait for the descriptor instead of reading. */
