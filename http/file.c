@@ -7,6 +7,8 @@
 #include <cress/range.h>
 
 #include "fail.h"
+#include "response.h"
+#include "text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -62,7 +64,7 @@ static int send_whole(const struct answer *a)
     if (start_content(a, 200, a->file->type) < 0 ||
         add(a->res, "Accept-Ranges", a->file->whole ? NULL : "bytes") < 0)
         return -1;
-    return cress_response_send_file(a->res, a->file->fd, 0, (size_t)a->size);
+    return response_send_known_file(a->res, a->file->fd, 0, (size_t)a->size);
 }
 
 /* ---- ranges ------------------------------------------------------------------------------------ */
@@ -75,7 +77,7 @@ static int send_range(const struct answer *a, const cress_byte_range *range)
              range->offset + range->len - 1, a->size);
     if (start_content(a, 206, a->file->type) < 0 || add(a->res, "Content-Range", text) < 0)
         return -1;
-    return cress_response_send_file(a->res, a->file->fd, (off_t)range->offset, (size_t)range->len);
+    return response_send_known_file(a->res, a->file->fd, (off_t)range->offset, (size_t)range->len);
 }
 
 static cress_str part_head(const struct answer *a, const char *boundary,
@@ -116,7 +118,7 @@ static int send_part(const struct answer *a, cress_str head, const cress_byte_ra
 {
     if (cress_response_write(a->res, head.data, head.len) < 0)
         return -1;
-    return cress_response_send_file(a->res, a->file->fd, (off_t)range->offset, (size_t)range->len);
+    return response_send_known_file(a->res, a->file->fd, (off_t)range->offset, (size_t)range->len);
 }
 
 /* RFC 9110 14.6 */
@@ -165,11 +167,19 @@ static int send_content(const struct answer *a, const cress_validators *current)
 
 /* ---- the whole ----------------------------------------------------------------------------------- */
 
+static void put_etag(char *to, uint64_t time, uint64_t size)
+{
+    to = TEXT_PUT(to, "\"");
+    to = text_put_hex(to, time);
+    to = TEXT_PUT(to, "-");
+    to = text_put_hex(to, size);
+    memcpy(to, "\"", 2);
+}
+
 static int respond(struct answer *a, const struct stat *about)
 {
     a->size = (uint64_t)about->st_size;
-    snprintf(a->etag, sizeof a->etag, "\"%" PRIx64 "-%" PRIx64 "\"", (uint64_t)about->st_mtime,
-             a->size);
+    put_etag(a->etag, (uint64_t)about->st_mtime, a->size);
     cress_format_date(a->modified, about->st_mtime);
     cress_validators current = {
         .etag = { etag_of(a), strlen(etag_of(a)) },
@@ -188,11 +198,13 @@ int cress_respond_file(cress_environ *env, cress_response *res, const cress_file
 {
     struct answer answer = { .env = env, .res = res, .file = file };
     cress_str method = cress_method(env);
-    struct stat about;
+    const struct stat *about = file->about;
+    struct stat asked;
 
     if (!cress_str_equal(method, "GET") && !cress_str_equal(method, "HEAD"))
         return cress_respond_error(res, 405, CRESS_HEADERS({ "Allow", "GET, HEAD" }));
-    if (fstat(file->fd, &about) < 0)
+    if (!about && fstat(file->fd, &asked) < 0)
         return -1;
-    return S_ISREG(about.st_mode) ? respond(&answer, &about) : fail_with(EINVAL);
+    about = about ? about : &asked;
+    return S_ISREG(about->st_mode) ? respond(&answer, about) : fail_with(EINVAL);
 }

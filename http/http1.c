@@ -391,7 +391,7 @@ bool cress_http1_awaits_client(const cress_http1 *h)
 {
     const struct http_exchange *x = h->exchange;
 
-    return x && (x->busy || (x->input.busy && !x->res.switched));
+    return x && !x->yields && (x->busy || (x->input.busy && !x->res.switched));
 }
 
 uint64_t cress_http1_progress(const cress_http1 *h)

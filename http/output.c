@@ -73,9 +73,9 @@ static ssize_t send_slice(struct http_exchange *x, const struct iovec *iov)
     return sent;
 }
 
-static ssize_t send_some(struct http_exchange *x, const struct iovec *iov, int count)
+static ssize_t send_some(struct http_exchange *x, const struct iovec *iov, int count, int flags)
 {
-    ssize_t sent = cress_stream_writev(x->http->stream, iov, count, CRESS_STREAM_DONTWAIT);
+    ssize_t sent = cress_stream_writev(x->http->stream, iov, count, CRESS_STREAM_DONTWAIT | flags);
 
     if (sent >= 0 || errno != EAGAIN)
         return sent;
@@ -101,12 +101,12 @@ static int check_sendable(const struct http_exchange *x)
 }
 
 /* All pieces, of which the first `own` bytes are what was collected. */
-static int send_pieces(struct http_exchange *x, struct iovec *iov, int count)
+static int send_pieces(struct http_exchange *x, struct iovec *iov, int count, int flags)
 {
     size_t own = output_pending(x);
 
     while (count > 0) {
-        ssize_t sent = send_some(x, iov, count);
+        ssize_t sent = send_some(x, iov, count, flags);
         if (sent < 0)
             return fail(x);
         x->res.is_out |= x->res.committed;
@@ -155,27 +155,31 @@ static int send_in_turns(struct http_exchange *x, struct iovec *iov, int count)
         struct iovec rest = { .iov_len = bytes > TURN ? bytes - TURN : 0 };
         last->iov_len -= rest.iov_len;
         rest.iov_base = (char *)last->iov_base + last->iov_len;
-        if (send_pieces(x, iov, some) < 0 || let_others_run(x) < 0)
+        if (send_pieces(x, iov, some, 0) < 0 || let_others_run(x) < 0)
             return -1;
         *last = rest;
         iov = last;
         count -= some - 1;
     }
-    if (send_pieces(x, iov, count) < 0)
+    if (send_pieces(x, iov, count, 0) < 0)
         return -1;
     if (x->phase == PHASE_REQUEST)
         exchange_take_turns_after(x, bytes);
     return 0;
 }
 
+static int send_collected(struct http_exchange *x, int flags)
+{
+    struct iovec iov = collected(x);
+
+    return check_sendable(x) < 0 ? -1 : send_pieces(x, &iov, 1, flags);
+}
+
 int output_flush(struct http_exchange *x)
 {
     if (output_pending(x) == 0)
         return 0;
-    if (check_sendable(x) < 0)
-        return -1;
-    struct iovec iov = collected(x);
-    if (send_pieces(x, &iov, 1) < 0)
+    if (send_collected(x, 0) < 0)
         return -1;
     if (x->phase == PHASE_REQUEST)
         exchange_take_turns(x);
@@ -287,19 +291,31 @@ static ssize_t copy_file(struct http_exchange *x, int fd, off_t offset, size_t l
     return got;
 }
 
-/* Waits until a slice is out. */
-static ssize_t pass_slice(struct http_exchange *x, int fd, off_t offset, size_t len)
+/* Waits for room again and again, until no less than a slice is out. */
+static ssize_t pass_pieces(struct http_exchange *x, int fd, off_t offset, size_t len)
 {
     cress_stream *stream = x->http->stream;
+    size_t slice = len < FILE_SLICE ? len : FILE_SLICE, done = 0;
+    ssize_t sent;
+
+    do {
+        sent = stream->ops->send_file(stream, fd, offset + (off_t)done, len - done,
+                                      CRESS_STREAM_AWAIT);
+        if (sent > 0)
+            done += (size_t)sent;
+    } while (sent > 0 && done < slice);
+    x->taken += done;
+    return done > 0 ? (ssize_t)done : sent;
+}
+
+static ssize_t pass_slice(struct http_exchange *x, int fd, off_t offset, size_t len)
+{
     cress_timeout limit;
 
     cress_timeout_start(&limit, config_write_timeout(x->http->config));
     x->busy = true;
-    ssize_t sent =
-        stream->ops->send_file(stream, fd, offset, len < FILE_SLICE ? len : FILE_SLICE, 0);
+    ssize_t sent = pass_pieces(x, fd, offset, len);
     x->busy = false;
-    if (sent > 0)
-        x->taken += (size_t)sent;
     int error = errno;
     if (cress_timeout_expired(&limit)) {
         error = ETIMEDOUT;
@@ -310,7 +326,7 @@ static ssize_t pass_slice(struct http_exchange *x, int fd, off_t offset, size_t 
     return sent;
 }
 
-/* As much of a turn as there is room for, or else a slice. */
+/* As much of a turn as there is room for; if there is none, at least a slice. */
 static ssize_t pass_file(struct http_exchange *x, int fd, off_t offset, size_t len)
 {
     cress_stream *stream = x->http->stream;
@@ -318,7 +334,7 @@ static ssize_t pass_file(struct http_exchange *x, int fd, off_t offset, size_t l
     ssize_t sent = stream->ops->send_file(stream, fd, offset, turn, CRESS_STREAM_DONTWAIT);
 
     if (sent < 0 && errno == EAGAIN)
-        return pass_slice(x, fd, offset, len);
+        return pass_slice(x, fd, offset, turn);
     if (sent > 0)
         note_turn(x, (size_t)sent);
     return sent;
@@ -328,7 +344,8 @@ ssize_t output_send_file(struct http_exchange *x, int fd, off_t offset, size_t l
 {
     if (len <= FILE_COPY || !x->http->stream->ops->send_file)
         return copy_file(x, fd, offset, len);
-    if (output_flush(x) < 0 || check_sendable(x) < 0)
+    if ((output_pending(x) > 0 && send_collected(x, CRESS_STREAM_MORE) < 0) ||
+        check_sendable(x) < 0)
         return -1;
     ssize_t sent = pass_file(x, fd, offset, len);
     return sent < 0 ? fail(x) : sent;

@@ -324,7 +324,7 @@ static int put_file(cress_response *res, int fd, off_t offset, size_t len)
 
 int response_send_body(cress_response *res, int fd, off_t offset, size_t len)
 {
-    if (check_writable(res, len) < 0 || response_check_file(fd, offset, len) < 0)
+    if (check_writable(res, len) < 0)
         return -1;
     if (!res->committed && !res->begun && !res->has_length && !status_is_bodiless(res->status)) {
         res->length = len;
@@ -338,10 +338,17 @@ int response_send_body(cress_response *res, int fd, off_t offset, size_t len)
     return flush_for_others(exchange_of_response(res));
 }
 
-int cress_response_send_file(cress_response *res, int fd, off_t offset, size_t len)
+int response_send_known_file(cress_response *res, int fd, off_t offset, size_t len)
 {
     return note_result(res, res->hooks ? hooks_send_file(res, fd, offset, len)
                                        : response_send_body(res, fd, offset, len));
+}
+
+int cress_response_send_file(cress_response *res, int fd, off_t offset, size_t len)
+{
+    if (response_check_open(res, 0) < 0 || response_check_file(fd, offset, len) < 0)
+        return note_result(res, -1);
+    return response_send_known_file(res, fd, offset, len);
 }
 
 /* ---- the whole at once ---------------------------------------------------------------------- */

@@ -25,6 +25,8 @@ bool response_drops_body(const cress_response *res);
 /* [waits] Framed, into the output. len is not 0. */
 int response_write_body(cress_response *res, const void *data, size_t len);
 int response_send_body(cress_response *res, int fd, off_t offset, size_t len);
+/* [waits] cress_response_send_file of what is known to be there. */
+int response_send_known_file(cress_response *res, int fd, off_t offset, size_t len);
 int response_flush_body(cress_response *res);
 
 /* [waits] 101: the connection speaks this protocol from now on. Errors as

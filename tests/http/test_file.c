@@ -83,6 +83,24 @@ static void test_what_the_application_says_of_it(void)
           DATED("200 OK") "Content-Length: 10\r\n" MODIFIED ETAG "\r\n0123456789");
 }
 
+static void test_what_is_known_of_it(void)
+{
+    struct stat about;
+
+    assert_int_equal(fstat(file.fd, &about), 0);
+    about.st_size = 4; /* it has grown since */
+    set_file(&(cress_file){ .about = &about });
+    check("GET", "",
+          DATED("200 OK") "Content-Length: 4\r\n" MODIFIED
+                          "ETag: \"2ebc98a1-4\"\r\nAccept-Ranges: bytes\r\n\r\n0123");
+    about.st_size = 11; /* it has shrunk: there is no whole answer */
+    check("GET", "", "");
+    about.st_mode = S_IFDIR;
+    check("GET", "",
+          DATED("500 Internal Server Error") "Content-Type: text/plain\r\nContent-Length: 26\r\n"
+                                             "\r\n500 Internal Server Error\n");
+}
+
 static void test_conditions(void)
 {
     set_file(&(cress_file){ .type = "text/plain" });
@@ -201,10 +219,15 @@ static int remove_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        HUB_TEST(test_whole),          HUB_TEST(test_what_the_application_says_of_it),
-        HUB_TEST(test_conditions),     HUB_TEST(test_one_range),
-        HUB_TEST(test_several_ranges), HUB_TEST(test_parts_without_a_type),
-        HUB_TEST(test_other_methods),  HUB_TEST(test_what_is_no_file),
+        HUB_TEST(test_whole),
+        HUB_TEST(test_what_the_application_says_of_it),
+        HUB_TEST(test_what_is_known_of_it),
+        HUB_TEST(test_conditions),
+        HUB_TEST(test_one_range),
+        HUB_TEST(test_several_ranges),
+        HUB_TEST(test_parts_without_a_type),
+        HUB_TEST(test_other_methods),
+        HUB_TEST(test_what_is_no_file),
     };
 
     return cmocka_run_group_tests(tests, make_file, remove_file);

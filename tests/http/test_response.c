@@ -465,6 +465,7 @@ static void check_large_file(bool has_op, bool is_chunked)
     for (size_t i = 0; i < 100000; i++)
         assert_int_equal(body[i], 'a' + i % 26);
     assert_string_equal(body + 100000, is_chunked ? "\r\n1\r\n]\r\n0\r\n\r\n" : "");
+    assert_int_equal(w.stream.more, has_op); /* what goes before the file */
     wire_finish(&w);
     close(file.fd);
 }

@@ -103,6 +103,7 @@ static ssize_t writev_stream(cress_stream *stream, const struct iovec *iov, int 
             return done ? (ssize_t)done : -1;
         }
         done += take(s, iov, count, done);
+        s->more += (flags & CRESS_STREAM_MORE) && done > 0;
         if (done == len || (done > 0 && flags & CRESS_STREAM_DONTWAIT))
             return (ssize_t)done;
         if (would_block(s, flags, &s->writable) < 0)

@@ -23,6 +23,7 @@ struct memory_stream {
     unsigned reads;   /* calls that moved bytes */
     unsigned writes;  /* calls that moved bytes */
     unsigned refused; /* calls that were answered by EAGAIN */
+    unsigned more;    /* writes that said that more follows */
     bool has_send_file, is_shut, is_closed;
     cress_event readable, writable;
 };

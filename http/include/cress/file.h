@@ -18,6 +18,8 @@
 
 #include <cress/response.h>
 
+struct stat;
+
 typedef struct cress_file {
     int fd;               /* of a regular file; stays the caller's */
     const char *type;     /* Content-Type; NULL: not said */
@@ -25,6 +27,7 @@ typedef struct cress_file {
     const char *etag; /* with its quotes; NULL: made of the file's time and size, as nginx does */
     bool whole;       /* no ranges of it are given */
     const cress_header *headers; /* further fields of 200, 206 and 304; NULL: none */
+    const struct stat *about;    /* what fstat(2) has just said of it; NULL: it is asked */
 } cress_file;
 
 /* [waits] Answers GET and HEAD with the file, or with what the request's conditions and
