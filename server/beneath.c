@@ -19,6 +19,7 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -141,4 +142,11 @@ int beneath_open(const struct beneath *b, const char *path)
         return open_beneath(b->fd, path);
     int fd = open2(b->fd, path, READ, BENEATH | RESOLVE_CACHED);
     return fd < 0 && errno == EAGAIN ? open_on_thread(b->fd, path) : fd;
+}
+
+bool beneath_has(const struct beneath *b, const char *path)
+{
+    struct stat about;
+
+    return fstatat(b->fd, path, &about, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
 }

@@ -16,5 +16,8 @@ void beneath_finish(struct beneath *b);
  * between them, or ".". It may be a folder, and anything else that is no regular file. -1: as
  * open(2); EXDEV, ELOOP: a link leads out. */
 int beneath_open(const struct beneath *b, const char *path);
+/* Half as dear. The folder that it names should be known to be there, and in memory; false says
+ * that opening would fail, true promises nothing. */
+bool beneath_has(const struct beneath *b, const char *path);
 
 #endif

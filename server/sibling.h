@@ -10,6 +10,7 @@
 
 struct sibling {
     int fd;               /* -1: the file itself is to be sent */
+    struct stat about;    /* fd */
     const char *encoding; /* of fd */
     bool exists;          /* the answer depends on Accept-Encoding */
 };

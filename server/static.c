@@ -219,7 +219,8 @@ static const char *type_of(const struct visit *v)
     return cress_environ_printf(v->env, "%s; charset=%s", type, charset).data;
 }
 
-static int send_file(const struct visit *v, int fd, const struct sibling *sibling)
+static int send_file(const struct visit *v, int fd, const struct stat *about,
+                     const struct sibling *sibling)
 {
     const char *cache_control = v->files->options.cache_control, *type = type_of(v);
     cress_header headers[3] = { { NULL, NULL } }, *end = headers;
@@ -239,6 +240,7 @@ static int send_file(const struct visit *v, int fd, const struct sibling *siblin
                                   .encoding = sibling->encoding,
                                   .whole = sibling->encoding != NULL, /* as nginx */
                                   .headers = headers,
+                                  .about = sibling->fd < 0 ? about : &sibling->about,
                               });
 }
 
@@ -249,7 +251,7 @@ static int respond_file(const struct visit *v, int fd, const struct stat *about)
     if (!v->files->options.no_siblings &&
         sibling_open(&v->files->beneath, v->env, v->path, about, &sibling) < 0)
         return -1;
-    int result = send_file(v, fd, &sibling), error = errno;
+    int result = send_file(v, fd, about, &sibling), error = errno;
     if (sibling.fd >= 0)
         close(sibling.fd);
     errno = error;
