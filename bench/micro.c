@@ -282,12 +282,15 @@ static int count_and_greet(cress_environ *env, cress_response *res, void *self)
 
 static void serve_tape(const char *text, size_t reads, size_t requests)
 {
-    static const cress_http1_config config = { .keep_alive = 5.0 };
+    static const cress_http1_config config = {
+        .keep_alive = 5.0,
+        .server_name = "127.0.0.1",
+        .server_port = "8000",
+    };
     static const cress_http1_peer peer = {
-        .remote_addr = { "127.0.0.1", 9 },
-        .remote_port = { "40000", 5 },
-        .server_name = { "127.0.0.1", 9 },
-        .server_port = { "8000", 4 },
+        .family = CRESS_HTTP1_PEER_IPV4,
+        .address = { 127, 0, 0, 1 },
+        .port = 40000,
     };
     struct tape tape = { { &tape_ops }, .text = text, .len = strlen(text), .left = reads };
     size_t served = 0;

@@ -183,16 +183,6 @@ static const cress_http1 *http_of(const cress_environ *env)
     return exchange_of_env(env)->http;
 }
 
-static const cress_http1_peer *peer_of(const cress_environ *env)
-{
-    static const cress_http1_peer nobody = {
-        .remote_addr = { "", 0 },
-        .remote_port = { "", 0 },
-    };
-
-    return http_of(env)->peer ? http_of(env)->peer : &nobody;
-}
-
 static const char *scheme_of(const cress_environ *env)
 {
     return http_of(env)->config->scheme ? http_of(env)->config->scheme : "http";
@@ -206,6 +196,14 @@ static cress_str str(const char *text)
 static cress_str or_empty(cress_str text)
 {
     return text.data ? text : CRESS_STR("");
+}
+
+/* In the request's memory; absent: ENOMEM. */
+static cress_str copy(const cress_environ *env, cress_str text)
+{
+    const char *data = arena_copy(&writable(env)->arena, text.data, text.len);
+
+    return data ? (cress_str){ data, text.len } : absent;
 }
 
 static cress_str content_length(const cress_environ *env)
@@ -231,22 +229,28 @@ static cress_str https(const cress_environ *env)
 
 static cress_str ssl_protocol(const cress_environ *env)
 {
-    return peer_of(env)->tls ? peer_of(env)->tls->protocol : absent;
+    return http_of(env)->tls ? http_of(env)->tls->protocol : absent;
 }
 
 static cress_str ssl_cipher(const cress_environ *env)
 {
-    return peer_of(env)->tls ? peer_of(env)->tls->cipher : absent;
+    return http_of(env)->tls ? http_of(env)->tls->cipher : absent;
 }
 
 static cress_str ssl_server_name(const cress_environ *env)
 {
-    return peer_of(env)->tls ? peer_of(env)->tls->server_name : absent;
+    return http_of(env)->tls ? http_of(env)->tls->server_name : absent;
 }
 
+/* "" over a unix socket. */
 static cress_str remote_port(const cress_environ *env)
 {
-    return or_empty(peer_of(env)->remote_port);
+    const cress_http1_peer *peer = &http_of(env)->peer;
+    char digits[20], *end = digits;
+
+    if (peer->family != CRESS_HTTP1_PEER_NONE)
+        end = text_put_u64(end, peer->port);
+    return copy(env, (cress_str){ digits, (size_t)(end - digits) });
 }
 
 static cress_str script_name(const cress_environ *env)
@@ -257,17 +261,17 @@ static cress_str script_name(const cress_environ *env)
 /* PEP 3333 wants it never empty. */
 static cress_str server_name(const cress_environ *env)
 {
-    cress_str name = peer_of(env)->server_name;
+    const char *name = http_of(env)->config->server_name;
 
-    return name.len ? name : CRESS_STR("localhost");
+    return name && *name ? str(name) : CRESS_STR("localhost");
 }
 
 static cress_str server_port(const cress_environ *env)
 {
-    cress_str port = peer_of(env)->server_port;
+    const char *port = http_of(env)->config->server_port;
 
-    if (port.len)
-        return port;
+    if (port && *port)
+        return str(port);
     return https(env).data ? CRESS_STR("443") : CRESS_STR("80");
 }
 
@@ -501,7 +505,9 @@ cress_str cress_target(const cress_environ *env)
 
 cress_str cress_remote_addr(const cress_environ *env)
 {
-    return or_empty(peer_of(env)->remote_addr);
+    char text[CRESS_HTTP1_PEER_TEXT];
+
+    return copy(env, cress_http1_peer_text(&http_of(env)->peer, text));
 }
 
 cress_str cress_query_get(cress_environ *env, const char *name)

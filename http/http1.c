@@ -27,9 +27,10 @@ void cress_http1_init(cress_http1 *h, cress_stream *stream, const cress_http1_co
     *h = (cress_http1){
         .stream = stream,
         .config = config,
-        .peer = peer,
         .readable = true,
     };
+    if (peer)
+        h->peer = *peer;
 }
 
 void cress_http1_destroy(cress_http1 *h)

@@ -32,7 +32,7 @@ static bool is_over_tls(const cress_http1 *http)
 {
     const char *scheme = http->config->scheme;
 
-    return (http->peer && http->peer->tls) || (scheme && strcmp(scheme, "https") == 0);
+    return http->tls || (scheme && strcmp(scheme, "https") == 0);
 }
 
 /* RFC 9112 3.2.2: the authority of the target is meant, whatever Host says. */

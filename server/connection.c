@@ -20,9 +20,9 @@
 #include <cress/stream.h>
 #include <cress/tls.h>
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/tcp.h> /* glibc's tcp_info ends before tcpi_bytes_acked */
+#include <math.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -41,91 +41,83 @@ enum connection_state {
 /* How long a client may go on sending behind a refusal, and how long it may pause. */
 static const cress_seconds LINGER_TIME = 30.0, LINGER_PAUSE = 2.0;
 
-enum { PROGRESS = 4 << 10 }; /* bytes that a stalled client must have moved to count as alive */
+static const cress_seconds PROBE_SPAN = 0.5;
+
+/* How much longer an idle connection may be kept than was asked for, so that it is not moved in
+ * its list for each request; an eighth of that, at most. */
+static const cress_seconds SLACK_MOST = 0.25;
+
+enum {
+    PROGRESS = 4 << 10, /* bytes that a stalled client must have moved to count as alive */
+    SPARE_MAX = 64,     /* records */
+};
 
 struct tls {
     cress_tls_stream stream;
     cress_http1_tls facts;
 };
 
+/* There may be a million of them: what a request can do without, or ask for, is not here. */
 struct connection {
     cress_socket_stream socket;
     cress_http1 http;
     cress_greenlet *greenlet; /* borrowed: it runs as long as this is there */
     struct worker *worker;
-    struct connection *previous, *next;
-    struct expiry_node expiry;
-    uint64_t progress; /* when it joined the stalled ones */
-    cress_http1_peer peer;
-    char address[INET6_ADDRSTRLEN], port[6];
-    uint8_t state;    /* enum connection_state */
-    bool late;        /* the list that it was in has let it expire */
-    bool agreed;      /* the TLS handshake is done */
-    bool evicted;     /* others need its place */
-    struct tls tls[]; /* one, if the worker has a context */
+    struct expiry_node node; /* its place in one of the worker's lists */
+    uint32_t progress;       /* when it joined the stalled ones, modulo 2^32 */
+    uint8_t state;           /* enum connection_state */
+    bool late;               /* the list that it was in has let it expire */
+    bool agreed;             /* the TLS handshake is done */
+    bool evicted;            /* others need its place */
+    struct tls tls[];        /* one, if the worker has a context */
 };
 
-/* ---- whom it is with -------------------------------------------------------------- */
-
-static size_t write_number(char *at, unsigned number)
+static struct connection *connection_of(struct expiry_node *node)
 {
-    char digits[8];
-    size_t len = 0;
-
-    do
-        digits[len++] = (char)('0' + number % 10);
-    while ((number /= 10) != 0);
-    for (size_t i = 0; i < len; i++)
-        at[i] = digits[len - 1 - i];
-    return len;
+    return (struct connection *)(void *)((char *)node - offsetof(struct connection, node));
 }
 
-/* inet_ntop goes through sprintf: a third of a connection's set-up. */
-static size_t write_ipv4(char *at, struct in_addr in)
+static void move_to(struct connection *conn, enum connection_list list)
 {
-    const uint8_t *bytes = (const uint8_t *)&in;
-    char *start = at;
+    expiry_add(&conn->worker->lists[list], &conn->node);
+}
 
-    for (int i = 0; i < 4; i++) {
-        if (i)
-            *at++ = '.';
-        at += write_number(at, bytes[i]);
+static bool is_in(const struct connection *conn, enum connection_list list)
+{
+    return conn->node.list == &conn->worker->lists[list];
+}
+
+/* ---- records -------------------------------------------------------------------------- */
+
+/* Some are kept, for connections that come and go; what a peak needed goes back. */
+static struct connection *take_record(struct worker *worker)
+{
+    struct expiry_node *spare = worker->spare;
+    struct connection *conn;
+
+    if (spare) {
+        worker->spare = spare->next;
+        worker->spare_count--;
+        conn = connection_of(spare);
+    } else {
+        conn = malloc(sizeof *conn + (worker->tls ? sizeof *conn->tls : 0));
     }
-    *at = '\0';
-    return (size_t)(at - start);
+    if (conn)
+        *conn = (struct connection){ .worker = worker };
+    return conn;
 }
 
-static cress_str write_port(struct connection *conn, in_port_t port)
+static void give_record(struct connection *conn)
 {
-    size_t len = write_number(conn->port, ntohs(port));
+    struct worker *worker = conn->worker;
 
-    conn->port[len] = '\0';
-    return (cress_str){ conn->port, len };
-}
-
-static cress_str str_of(const char *text)
-{
-    return (cress_str){ text, strlen(text) };
-}
-
-static void name_peer(struct connection *conn, const struct listener *l,
-                      const struct sockaddr *peer)
-{
-    conn->peer = (cress_http1_peer){ .remote_addr = CRESS_STR(""),
-                                     .remote_port = CRESS_STR(""),
-                                     .server_name = str_of(l->server_name),
-                                     .server_port = str_of(l->server_port) };
-    if (peer->sa_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)peer;
-        size_t len = write_ipv4(conn->address, in->sin_addr);
-        conn->peer.remote_addr = (cress_str){ conn->address, len };
-        conn->peer.remote_port = write_port(conn, in->sin_port);
-    } else if (peer->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)peer;
-        inet_ntop(AF_INET6, &in6->sin6_addr, conn->address, sizeof conn->address);
-        conn->peer.remote_addr = str_of(conn->address);
-        conn->peer.remote_port = write_port(conn, in6->sin6_port);
+    if (worker->draining || worker->spare_count >= SPARE_MAX) {
+        free(conn);
+        return;
     }
+    conn->node.next = worker->spare;
+    worker->spare = &conn->node;
+    worker->spare_count++;
 }
 
 /* ---- hooks -------------------------------------------------------------------------- */
@@ -144,32 +136,38 @@ static bool awaits_client(const struct connection *conn)
 
 /* What went to and fro. A waiting writer is woken only when much of what the kernel holds has left,
  * so the kernel is asked what the client has really taken. */
-static uint64_t measure_progress(const struct connection *conn)
+static uint32_t measure_progress(const struct connection *conn)
 {
     struct tcp_info info = { .tcpi_state = 0 };
     socklen_t len = sizeof info;
 
     if (getsockopt(cress_watch_fd(&conn->socket.watch), IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
-        return cress_http1_progress(&conn->http);
-    return info.tcpi_bytes_acked + info.tcpi_bytes_received;
+        return (uint32_t)cress_http1_progress(&conn->http);
+    return (uint32_t)(info.tcpi_bytes_acked + info.tcpi_bytes_received);
 }
 
 /* A client that has to be waited for again and again is slow all the time, unless it has
  * got something done in between. */
 static void note_stall(struct connection *conn)
 {
-    struct expiry *stalled = &conn->worker->stalled;
-
     if (!awaits_client(conn)) {
-        if (conn->expiry.list == stalled)
-            expiry_remove(&conn->expiry);
+        if (is_in(conn, LIST_STALLED))
+            move_to(conn, LIST_BUSY);
         return;
     }
-    uint64_t progress = measure_progress(conn);
-    if (conn->expiry.list == stalled && progress - conn->progress < PROGRESS)
+    uint32_t progress = measure_progress(conn);
+    if (is_in(conn, LIST_STALLED) && progress - conn->progress < PROGRESS)
         return;
     conn->progress = progress;
-    expiry_add(stalled, &conn->expiry);
+    move_to(conn, LIST_STALLED);
+}
+
+/* What it was waited for is over. Between the quiet lists and back it is not moved for every
+ * request: who finds it there, when it has expired or is to make room, sees that it is busy. */
+static void settle(struct connection *conn)
+{
+    if (!is_in(conn, LIST_IDLE) && !is_in(conn, LIST_HEADS))
+        move_to(conn, LIST_BUSY);
 }
 
 static void before_wait(void *arg)
@@ -202,8 +200,8 @@ static void on_idle(cress_watch *watch)
         more = cress_http1_pull(&conn->http); /* the end was seen behind what came */
     if (more <= 0)
         cress_watch_stop(watch); /* until the handler waits again */
-    if (more == 0 && !conn->expiry.list)
-        expiry_add(&conn->worker->full, &conn->expiry);
+    if (more == 0 && !is_in(conn, LIST_STALLED) && !is_in(conn, LIST_FULL))
+        move_to(conn, LIST_FULL);
     if (more < 0 && cress_http1_cancels(&conn->http))
         cress_cancel(conn->greenlet);
 }
@@ -219,22 +217,35 @@ static int call_application(struct connection *conn)
                             application->self);
 }
 
+static const char *name_peer(const struct connection *conn, char buf[CRESS_HTTP1_PEER_TEXT])
+{
+    return cress_http1_peer_text(&conn->http.peer, buf).len ? buf : "a unix socket";
+}
+
+static void write_access_line(struct connection *conn, const cress_http1_log *entry)
+{
+    char text[CRESS_HTTP1_PEER_TEXT];
+
+    access_log_write(conn->worker->access_log, cress_http1_peer_text(&conn->http.peer, text),
+                     entry);
+}
+
 static void write_lines(struct connection *conn, const char *misuse)
 {
     struct worker *worker = conn->worker;
+    char text[CRESS_HTTP1_PEER_TEXT];
     cress_http1_log entry;
 
     cress_http1_get_log(&conn->http, &entry);
     if (conn->http.refused)
         cress_log(CRESS_LOG_INFO, "%s from %s was refused: %s (%d)",
-                  entry.status < 400 ? "the rest of a request" : "a request",
-                  conn->peer.remote_addr.len ? conn->peer.remote_addr.data : "a unix socket",
+                  entry.status < 400 ? "the rest of a request" : "a request", name_peer(conn, text),
                   cress_http1_refusal(&conn->http), entry.status);
     if (misuse)
         cress_log(CRESS_LOG_ERROR, "%s: %s (%s %s)", worker->config->app_name, misuse,
                   entry.method.data, entry.target.data);
     if (worker->access_log)
-        access_log_write(worker->access_log, conn->peer.remote_addr, &entry);
+        write_access_line(conn, &entry);
 }
 
 static void write_logs(struct connection *conn, const char *misuse)
@@ -258,7 +269,7 @@ static void handle(struct connection *conn)
     int result = admitted < 0 ? -1 : call_application(conn);
     int error = errno;
     conn->state = CONNECTION_BUSY;
-    expiry_remove(&conn->expiry);
+    settle(conn);
     cress_timeout_close(&limit);
     if (admitted == 0)
         admission_leave(&worker->admission);
@@ -336,21 +347,16 @@ static void close_connection(struct connection *conn)
                    &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
     cress_http1_destroy(&conn->http);
     cress_stream_close(worker->tls ? &conn->tls->stream.stream : &conn->socket.stream);
-    if (conn->previous)
-        conn->previous->next = conn->next;
-    else
-        worker->connections = conn->next;
-    if (conn->next)
-        conn->next->previous = conn->previous;
+    cress_set_hooks(conn->greenlet, NULL, NULL);
+    expiry_remove(&conn->node);
     worker->open--;
     cress_event_set(&worker->closed);
-    expiry_remove(&conn->expiry);
-    cress_set_hooks(conn->greenlet, NULL, NULL);
-    free(conn);
+    give_record(conn);
 }
 
-/* No whole request is there: false, if there is no point in waiting for one. */
-static bool await_request(struct connection *conn)
+/* No whole request is there: false, if there is no point in waiting for one. The time for it does
+ * not begin anew with each piece of it, or empty line. */
+static bool await_request(struct connection *conn, bool has_served)
 {
     struct worker *worker = conn->worker;
     bool idle = cress_http1_idle(&conn->http);
@@ -361,9 +367,9 @@ static bool await_request(struct connection *conn)
         cress_http1_refuse(&conn->http, 408, -1);
         return false;
     }
-    struct expiry *list = idle && conn->http.requests ? &worker->idle : &worker->heads;
-    if (conn->expiry.list != list)
-        expiry_add(list, &conn->expiry);
+    enum connection_list list = idle && conn->http.requests ? LIST_IDLE : LIST_HEADS;
+    if (has_served || !is_in(conn, list))
+        expiry_touch(&worker->lists[list], &conn->node);
     conn->state = CONNECTION_RESTS;
     return true;
 }
@@ -382,7 +388,12 @@ static void answer_plain_request(struct connection *conn)
     conn->http.stream = &conn->socket.stream;
     conn->http.linger = cress_stream_writev(conn->http.stream, &iov, 1, CRESS_STREAM_DONTWAIT) > 0;
     if (conn->worker->access_log)
-        access_log_write(conn->worker->access_log, conn->peer.remote_addr, &entry);
+        write_access_line(conn, &entry);
+}
+
+static cress_str str_of(const char *text)
+{
+    return (cress_str){ text, strlen(text) };
 }
 
 static void note_agreement(struct connection *conn)
@@ -392,21 +403,22 @@ static void note_agreement(struct connection *conn)
 
     conn->agreed = true;
     conn->late = conn->evicted = false;
-    expiry_remove(&conn->expiry);
+    move_to(conn, LIST_BUSY);
     conn->tls->facts = (cress_http1_tls){ .protocol = str_of(cress_tls_version(stream)),
                                           .cipher = str_of(cress_tls_cipher(stream)) };
     if (*name)
         conn->tls->facts.server_name = str_of(name);
-    conn->peer.tls = &conn->tls->facts;
+    conn->http.tls = &conn->tls->facts;
 }
 
 static void give_up_handshake(struct connection *conn, int error)
 {
     const char *why = conn->late ? "too slow" : cress_tls_error(&conn->tls->stream);
+    char text[CRESS_HTTP1_PEER_TEXT];
 
     if (error == EPROTOTYPE)
         answer_plain_request(conn);
-    cress_log(CRESS_LOG_DEBUG, "TLS handshake with %s: %s", conn->peer.remote_addr.data,
+    cress_log(CRESS_LOG_DEBUG, "TLS handshake with %s: %s", name_peer(conn, text),
               *why ? why : strerror(error));
     close_connection(conn);
 }
@@ -424,8 +436,8 @@ static enum { TLS_AGREED, TLS_RESTS, TLS_FAILED } shake_hands(struct connection 
         give_up_handshake(conn, errno);
         return TLS_FAILED;
     }
-    if (!conn->expiry.list)
-        expiry_add(&conn->worker->handshakes, &conn->expiry);
+    if (!is_in(conn, LIST_HANDSHAKES))
+        move_to(conn, LIST_HANDSHAKES);
     conn->state = CONNECTION_RESTS;
     return TLS_RESTS;
 }
@@ -442,6 +454,7 @@ static bool has_more(struct connection *conn)
 static void *run(void *arg)
 {
     struct connection *conn = arg;
+    bool has_served = false;
 
     conn->state = CONNECTION_BUSY;
     conn->http.readable = true;
@@ -458,8 +471,9 @@ static void *run(void *arg)
         bool closing = conn->http.closing;
         switch (cress_http1_next(&conn->http, false)) {
         case CRESS_HTTP1_REQUEST:
-            expiry_remove(&conn->expiry);
+            settle(conn);
             conn->late = conn->evicted = false;
+            has_served = true;
             handle(conn);
             if (conn->worker->draining)
                 conn->http.closing = true; /* a drain began while the answer was on its way */
@@ -470,7 +484,7 @@ static void *run(void *arg)
                 conn->http.readable = true;
                 break;
             }
-            if (await_request(conn))
+            if (await_request(conn, has_served))
                 return cress_rest(&conn->socket.watch);
             /* fallthrough */
         case CRESS_HTTP1_CLOSE:
@@ -482,10 +496,13 @@ static void *run(void *arg)
     }
 }
 
+/* ---- beginning ------------------------------------------------------------------------ */
+
 /* The stream to talk through; NULL: ENOMEM. */
 static cress_stream *open_stream(struct connection *conn, int fd, cress_tls_context *tls)
 {
     cress_socket_stream_init(&conn->socket, fd, on_idle);
+    conn->socket.is_nonblocking = true;
     if (!tls)
         return &conn->socket.stream;
     return cress_tls_server_init(&conn->tls->stream, tls, &conn->socket) < 0
@@ -493,12 +510,13 @@ static cress_stream *open_stream(struct connection *conn, int fd, cress_tls_cont
                : &conn->tls->stream.stream;
 }
 
-void connection_start(struct listener *l, int fd, const struct sockaddr *peer)
+void connection_start(struct listener *l, int fd, const struct sockaddr *address)
 {
     struct worker *worker = l->worker;
-    struct connection *conn = calloc(1, sizeof *conn + (worker->tls ? sizeof *conn->tls : 0));
+    struct connection *conn = take_record(worker);
     cress_stream *stream = conn ? open_stream(conn, fd, worker->tls) : NULL;
     cress_greenlet *g = stream ? cress_spawn(run, conn) : NULL;
+    cress_http1_peer peer;
 
     if (!g) {
         cress_log(CRESS_LOG_ERROR, "a connection was refused: %s", strerror(errno));
@@ -509,42 +527,39 @@ void connection_start(struct listener *l, int fd, const struct sockaddr *peer)
         free(conn);
         return;
     }
-    conn->worker = worker;
     conn->greenlet = g;
     cress_set_hooks(g, &hooks, conn);
     cress_release(g);
-    name_peer(conn, l, peer);
-    cress_http1_init(&conn->http, stream, &worker->http, &conn->peer);
-    conn->next = worker->connections;
-    if (conn->next)
-        conn->next->previous = conn;
-    worker->connections = conn;
+    cress_http1_peer_set(&peer, address);
+    cress_http1_init(&conn->http, stream, &l->http, &peer);
+    move_to(conn, worker->tls ? LIST_HANDSHAKES : LIST_HEADS);
     worker->open++;
 }
 
-static struct connection *connection_of(struct expiry_node *node)
-{
-    return (struct connection *)(void *)((char *)node - offsetof(struct connection, expiry));
-}
+/* ---- all of them ---------------------------------------------------------------------- */
 
-void connection_expire(struct expiry_node *node)
+/* It is in no list. One that does not rest was left in its list when it became busy. */
+static void expire(struct expiry_node *node)
 {
     struct connection *conn = connection_of(node);
 
+    move_to(conn, LIST_BUSY);
+    if (conn->state != CONNECTION_RESTS)
+        return;
     conn->late = true;
     cress_rouse(conn->greenlet);
 }
 
 /* Behind what is not read an end of input cannot be seen by reading. */
-void connection_probe(struct expiry_node *node)
+static void probe(struct expiry_node *node)
 {
     struct connection *conn = connection_of(node);
     short end = conn->worker->config->allow_half_close ? 0 : POLLRDHUP;
     struct pollfd about = { .fd = cress_watch_fd(&conn->socket.watch), .events = end };
+    bool has_left = poll(&about, 1, 0) > 0 && cress_http1_leave(&conn->http);
 
-    if (poll(&about, 1, 0) <= 0 || !cress_http1_leave(&conn->http))
-        expiry_add(&conn->worker->full, node);
-    else if (cress_http1_cancels(&conn->http))
+    move_to(conn, has_left ? LIST_BUSY : LIST_FULL);
+    if (has_left && cress_http1_cancels(&conn->http))
         cress_cancel(conn->greenlet);
 }
 
@@ -560,38 +575,73 @@ static void cut(int fd)
 bool connection_evict(struct expiry_node *node)
 {
     struct connection *conn = connection_of(node);
+    bool is_stalled = is_in(conn, LIST_STALLED) && awaits_client(conn);
 
-    if (conn->state == CONNECTION_RESTS) {
-        conn->evicted = true;
-        connection_expire(node);
-        return true;
-    }
-    if (!awaits_client(conn))
-        return false;
-    if (measure_progress(conn) - conn->progress >= PROGRESS) {
+    if (is_stalled && measure_progress(conn) - conn->progress >= PROGRESS) {
         note_stall(conn); /* it is slow, but steady */
         return false;
     }
-    conn->evicted = conn->http.closing = conn->http.reset = true;
-    cut(cress_watch_fd(&conn->socket.watch)); /* whatever it waits for fails */
-    return true;
+    conn->evicted = is_stalled || conn->state == CONNECTION_RESTS;
+    expire(node);
+    if (is_stalled) {
+        conn->http.closing = conn->http.reset = true;
+        cut(cress_watch_fd(&conn->socket.watch)); /* whatever it waits for fails */
+    }
+    return conn->evicted;
+}
+
+int connection_start_lists(struct worker *worker)
+{
+    const cress_config *config = worker->config;
+    struct expiry *lists = worker->lists;
+    cress_seconds slack = fmax(0, fmin(config->keep_alive / 8, SLACK_MOST));
+
+    if (expiry_start(&lists[LIST_IDLE], config->keep_alive, slack, expire) < 0 ||
+        expiry_start(&lists[LIST_HEADS], config->header_timeout, 0, expire) < 0 ||
+        (worker->tls &&
+         expiry_start(&lists[LIST_HANDSHAKES], config->handshake_timeout, 0, expire) < 0) ||
+        expiry_start(&lists[LIST_FULL], PROBE_SPAN, 0, probe) < 0)
+        return -1;
+    lists[LIST_STALLED].span = lists[LIST_BUSY].span = CRESS_FOREVER;
+    return 0;
+}
+
+void connection_stop_lists(struct worker *worker)
+{
+    for (int i = 0; i < LISTS; i++)
+        expiry_stop(&worker->lists[i]);
+    while (worker->spare)
+        free(take_record(worker));
+}
+
+static void for_each(struct worker *worker, void (*fn)(struct connection *conn))
+{
+    for (int i = 0; i < LISTS; i++)
+        for (struct expiry_node *node = worker->lists[i].first; node; node = node->next)
+            fn(connection_of(node));
+}
+
+static void rouse(struct connection *conn)
+{
+    if (conn->state == CONNECTION_HANDLES && cress_http1_stop(&conn->http))
+        cress_watch_interrupt(&conn->socket.watch, ESHUTDOWN);
+    cress_rouse(conn->greenlet);
+}
+
+static void cancel(struct connection *conn)
+{
+    if (conn->state == CONNECTION_NEW)
+        conn->http.closing = true; /* cancelled, it would never run, nor clean up */
+    else
+        cress_cancel(conn->greenlet);
 }
 
 void connection_rouse_all(struct worker *worker)
 {
-    for (struct connection *conn = worker->connections; conn; conn = conn->next) {
-        if (conn->state == CONNECTION_HANDLES && cress_http1_stop(&conn->http))
-            cress_watch_interrupt(&conn->socket.watch, ESHUTDOWN);
-        cress_rouse(conn->greenlet);
-    }
+    for_each(worker, rouse);
 }
 
 void connection_cancel_all(struct worker *worker)
 {
-    for (struct connection *conn = worker->connections; conn; conn = conn->next) {
-        if (conn->state == CONNECTION_NEW)
-            conn->http.closing = true; /* cancelled, it would never run, nor clean up */
-        else
-            cress_cancel(conn->greenlet);
-    }
+    for_each(worker, cancel);
 }

@@ -9,6 +9,7 @@
  *     stalled     a handler, or what comes behind it, waits for the client, which moves hardly
  *                 anything: as if it had left
  *
+ * One that is found in a list of these though it is none of them is put right on the way.
  * Handlers that wait for anything else are never touched. Nobody goes within GRACE, whatever
  * arrives: a flood may make others wait, but not push out everybody whose line is long.
  *
@@ -22,9 +23,7 @@ static const cress_seconds EPISODE = 10.0; /* said once in */
 static bool evict_from(struct expiry *list)
 {
     while (list->first && list->first->since + GRACE <= cress_now()) {
-        struct expiry_node *node = list->first;
-        expiry_remove(node);
-        if (connection_evict(node))
+        if (connection_evict(list->first))
             return true;
     }
     return false;
@@ -41,8 +40,10 @@ static void tell(struct worker *worker)
 
 bool eviction_make_room(struct worker *worker)
 {
-    if (!evict_from(&worker->idle) && !evict_from(&worker->heads) &&
-        !evict_from(&worker->handshakes) && !evict_from(&worker->stalled))
+    struct expiry *lists = worker->lists;
+
+    if (!evict_from(&lists[LIST_IDLE]) && !evict_from(&lists[LIST_HEADS]) &&
+        !evict_from(&lists[LIST_HANDSHAKES]) && !evict_from(&lists[LIST_STALLED]))
         return false;
     tell(worker);
     return true;

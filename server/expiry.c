@@ -4,7 +4,7 @@
 
 static cress_seconds first_deadline(const struct expiry *e)
 {
-    return e->first ? e->first->since + e->span : CRESS_FOREVER;
+    return e->first ? e->first->since + e->span + e->slack : CRESS_FOREVER;
 }
 
 static void expire_due(struct expiry *e)
@@ -31,9 +31,12 @@ static void *sleep_and_expire(void *arg)
     }
 }
 
-int expiry_start(struct expiry *e, cress_seconds span, void (*expire)(struct expiry_node *node))
+int expiry_start(struct expiry *e, cress_seconds span, cress_seconds slack,
+                 void (*expire)(struct expiry_node *node))
 {
-    *e = (struct expiry){ .span = span, .expire = expire };
+    *e = (struct expiry){ .span = span, .slack = slack, .expire = expire };
+    if (span == CRESS_FOREVER)
+        return 0;
     e->sleeper = cress_spawn(sleep_and_expire, e);
     if (!e->sleeper)
         return -1;
@@ -60,7 +63,7 @@ void expiry_add(struct expiry *e, struct expiry_node *node)
     else
         e->first = node;
     e->last = node;
-    if (!node->previous && e->span < CRESS_FOREVER)
+    if (!node->previous && e->sleeper)
         cress_event_set(&e->filled);
 }
 

@@ -104,6 +104,9 @@ int listener_start(struct listener *l, struct worker *worker, int fd)
         return -1;
     cress_address_split(&a, l->server_name, sizeof l->server_name, l->server_port,
                         sizeof l->server_port);
+    l->http = worker->http;
+    l->http.server_name = l->server_name;
+    l->http.server_port = l->server_port;
     l->acceptor = cress_spawn(accept_all, l);
     if (!l->acceptor)
         return -1;

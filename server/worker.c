@@ -22,7 +22,6 @@
 #include <unistd.h>
 
 static const cress_seconds CLEANUP_TIME = 5.0; /* for what was cancelled */
-static const cress_seconds PROBE_SPAN = 0.5;
 static const cress_seconds DUMP_PAUSE = 0.01, DUMP_PATIENCE = 10.0;
 
 /* What it is started with, and how that went. */
@@ -215,12 +214,7 @@ static int start_lists(struct worker *worker)
     const cress_config *config = worker->config;
 
     admission_init(&worker->admission, config->concurrency, config->concurrency_backlog);
-    worker->stalled = (struct expiry){ .span = CRESS_FOREVER };
-    if (expiry_start(&worker->idle, config->keep_alive, connection_expire) == 0 &&
-        expiry_start(&worker->heads, config->header_timeout, connection_expire) == 0 &&
-        (!worker->tls ||
-         expiry_start(&worker->handshakes, config->handshake_timeout, connection_expire) == 0) &&
-        expiry_start(&worker->full, PROBE_SPAN, connection_probe) == 0)
+    if (connection_start_lists(worker) == 0)
         return CRESS_EXIT_OK;
     cress_log(CRESS_LOG_CRITICAL, "%s", strerror(errno));
     return CRESS_EXIT_FAILURE;
@@ -304,10 +298,7 @@ static void drain(struct worker *worker)
 
 static void close_all(struct worker *worker)
 {
-    expiry_stop(&worker->idle);
-    expiry_stop(&worker->heads);
-    expiry_stop(&worker->handshakes);
-    expiry_stop(&worker->full);
+    connection_stop_lists(worker);
     if (worker->application.finish && worker->factory_error == 0)
         worker->application.finish(worker->application.self);
     access_log_close(worker->access_log);

@@ -17,7 +17,19 @@ struct listener {
     struct worker *worker;
     cress_watch watch; /* of the listening socket */
     cress_greenlet *acceptor;
+    cress_http1_config http; /* the worker's, and where it listens */
     char server_name[64], server_port[8];
+};
+
+/* Every connection is in one of these lists. */
+enum connection_list {
+    LIST_IDLE,       /* between two requests; one that answers a request may be there still */
+    LIST_HEADS,      /* a request's head is awaited or on its way */
+    LIST_HANDSHAKES, /* the same of TLS */
+    LIST_FULL,       /* handlers whose client has sent more than is read ahead */
+    LIST_STALLED,    /* the client is waited for; nothing expires */
+    LIST_BUSY,       /* the others; nothing expires */
+    LISTS,
 };
 
 struct worker {
@@ -28,14 +40,11 @@ struct worker {
     struct listener *listeners;
     size_t listener_count;
 
-    struct connection *connections; /* all open ones */
-    size_t open;
-    cress_event closed;  /* one less */
-    struct expiry idle;  /* between two requests */
-    struct expiry heads; /* a request's head is awaited or on its way */
-    struct expiry handshakes;
-    struct expiry full;    /* handlers whose client has sent more than is read ahead */
-    struct expiry stalled; /* the client is waited for; nothing expires */
+    struct expiry lists[LISTS]; /* by enum connection_list */
+    size_t open;                /* connections */
+    struct expiry_node *spare;  /* connections' records for reuse */
+    size_t spare_count;
+    cress_event closed; /* a connection less */
     struct admission admission;
     access_log *access_log;
 
@@ -58,16 +67,17 @@ int listener_start(struct listener *l, struct worker *worker, int fd);
 /* [waits] Accepts nothing more, closes the socket. */
 void listener_stop(struct listener *l);
 
-/* connection.c: serves the accepted socket, which it owns from now on. */
+/* connection.c: the lists, and what is kept for reuse. 0, or -1 with ENOMEM; stop after either. */
+int connection_start_lists(struct worker *worker);
+/* [waits] */
+void connection_stop_lists(struct worker *worker);
+/* Serves the accepted socket, which it owns from now on. */
 void connection_start(struct listener *l, int fd, const struct sockaddr *peer);
 /* Connections that rest between two requests end, unless one has arrived meanwhile. */
 void connection_rouse_all(struct worker *worker);
 /* All handlers are cancelled. */
 void connection_cancel_all(struct worker *worker);
-/* For the expiry lists. */
-void connection_expire(struct expiry_node *node);
-void connection_probe(struct expiry_node *node);
-/* Closes one that is in a list no more. False: its client is not waited for any longer. */
+/* Closes one, which leaves its list. False: its client is not waited for any longer. */
 bool connection_evict(struct expiry_node *node);
 
 #endif

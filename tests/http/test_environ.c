@@ -24,8 +24,10 @@ static void with_config(const char *request, question *fn, const char *scheme, b
     wire_init(&w, ask, (void *)fn);
     w.config.scheme = scheme;
     w.config.multiprocess = scheme != NULL;
-    if (no_peer)
-        w.http.peer = NULL;
+    if (no_peer) {
+        w.http.peer = (cress_http1_peer){ .family = CRESS_HTTP1_PEER_NONE };
+        w.config.server_name = w.config.server_port = NULL;
+    }
     wire_start(&w);
     wire_send(&w, request);
     output = wire_output(&w);

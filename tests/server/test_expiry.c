@@ -16,7 +16,7 @@ static void test_each_expires_after_the_span(void)
     struct expiry e;
     struct thing things[3] = { 0 };
 
-    assert_int_equal(expiry_start(&e, 10, note), 0);
+    assert_int_equal(expiry_start(&e, 10, 0, note), 0);
     cress_seconds began = cress_now();
     for (int i = 0; i < 3; i++) {
         expiry_add(&e, &things[i].node);
@@ -34,7 +34,7 @@ static void test_adding_again_starts_anew_and_removal_ends_it(void)
     struct expiry e;
     struct thing early = { 0 }, gone = { 0 };
 
-    assert_int_equal(expiry_start(&e, 10, note), 0);
+    assert_int_equal(expiry_start(&e, 10, 0, note), 0);
     cress_seconds began = cress_now();
     expiry_add(&e, &early.node);
     expiry_add(&e, &gone.node);
@@ -53,8 +53,8 @@ static void test_a_node_is_in_one_list(void)
     struct expiry slow, quick;
     struct thing thing = { 0 };
 
-    assert_int_equal(expiry_start(&slow, CRESS_FOREVER, note), 0);
-    assert_int_equal(expiry_start(&quick, 2, note), 0);
+    assert_int_equal(expiry_start(&slow, CRESS_FOREVER, 0, note), 0);
+    assert_int_equal(expiry_start(&quick, 2, 0, note), 0);
     cress_seconds began = cress_now();
     expiry_add(&slow, &thing.node);
     cress_sleep(1000);

@@ -8,17 +8,6 @@
 
 #include <sys/socket.h>
 
-static void start_lists(struct hub_server *s)
-{
-    struct worker *worker = &s->worker;
-
-    admission_init(&worker->admission, s->config.concurrency, s->config.concurrency_backlog);
-    worker->stalled = (struct expiry){ .span = CRESS_FOREVER };
-    assert_ok(expiry_start(&worker->idle, s->config.keep_alive, connection_expire));
-    assert_ok(expiry_start(&worker->heads, s->config.header_timeout, connection_expire));
-    assert_ok(expiry_start(&worker->full, 1, connection_probe));
-}
-
 void hub_server_start(struct hub_server *s, cress_app *app, void *self)
 {
     struct worker *worker = &s->worker;
@@ -29,7 +18,8 @@ void hub_server_start(struct hub_server *s, cress_app *app, void *self)
     worker->http.keep_alive = s->config.keep_alive;
     worker->http.body_timeout = s->config.body_timeout;
     worker->http.write_timeout = s->config.write_timeout;
-    start_lists(s);
+    admission_init(&worker->admission, s->config.concurrency, s->config.concurrency_backlog);
+    assert_ok(connection_start_lists(worker));
 
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     s->address =
@@ -49,9 +39,7 @@ void hub_server_stop(struct hub_server *s)
         cress_event_clear(&s->worker.closed);
         assert_ok(cress_event_wait(&s->worker.closed, CRESS_FOREVER));
     }
-    expiry_stop(&s->worker.idle);
-    expiry_stop(&s->worker.heads);
-    expiry_stop(&s->worker.full);
+    connection_stop_lists(&s->worker);
 }
 
 int hub_server_dial(const struct hub_server *s)

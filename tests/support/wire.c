@@ -11,18 +11,20 @@
 void wire_init(struct wire *w, cress_app *app, void *self)
 {
     *w = (struct wire){
-        .config = { .keep_alive = 5, .server_software = "" },
+        .config = { .keep_alive = 5,
+                    .server_software = "",
+                    .server_name = "cress.test",
+                    .server_port = "8000" },
         .app = app,
         .self = self,
     };
-    w->peer = (cress_http1_peer){
-        .remote_addr = CRESS_STR("192.0.2.1"),
-        .remote_port = CRESS_STR("50000"),
-        .server_name = CRESS_STR("cress.test"),
-        .server_port = CRESS_STR("8000"),
+    cress_http1_peer peer = {
+        .family = CRESS_HTTP1_PEER_IPV4,
+        .address = { 192, 0, 2, 1 },
+        .port = 50000,
     };
     memory_stream_init(&w->stream);
-    cress_http1_init(&w->http, &w->stream.stream, &w->config, &w->peer);
+    cress_http1_init(&w->http, &w->stream.stream, &w->config, &peer);
 }
 
 static void describe(void *arg, char *buf, size_t size)

@@ -17,7 +17,6 @@ struct wire {
     struct memory_stream stream;
     cress_http1 http;
     cress_http1_config config;
-    cress_http1_peer peer;
     cress_app *app;
     void *self;
     enum wire_mode mode;

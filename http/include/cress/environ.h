@@ -70,7 +70,7 @@ CRESS_API cress_str cress_form_get(cress_environ *env, cress_str form, const cha
 CRESS_API int cress_form_next(cress_environ *env, cress_str *rest, cress_str *ret_name,
                               cress_str *ret_value);
 
-/* The peer's address as text ("" for a unix socket): REMOTE_ADDR. */
+/* The peer's address as text ("" for a unix socket), made in the request's memory: REMOTE_ADDR. */
 CRESS_API cress_str cress_remote_addr(const cress_environ *env);
 
 /* Memory that lives until after the response; NULL: ENOMEM. */

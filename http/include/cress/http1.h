@@ -27,7 +27,9 @@
 #include <cress/stream.h>
 #include <cress/timeout.h>
 
-/* What a connection accepts. Shared by all of a server's connections; borrowed. */
+struct sockaddr;
+
+/* What a connection accepts. Shared by all of a listener's connections; borrowed. */
 typedef struct cress_http1_config {
     size_t limit_request_line;       /* bytes, 414 beyond; 0: 8190 */
     size_t limit_request_fields;     /* 431 beyond; 0: 100 */
@@ -39,16 +41,30 @@ typedef struct cress_http1_config {
     cress_seconds keep_alive;        /* 0: answer each request with Connection: close */
     const char *server_software;     /* NULL: "cress/VERSION"; "" leaves the Server field out */
     const char *scheme;              /* wsgi.url_scheme; NULL: "http" */
+    const char *server_name;         /* SERVER_NAME; NULL or "" (a unix socket): "localhost" */
+    const char *server_port;         /* SERVER_PORT; NULL or "": 80 or 443 */
     bool multiprocess;               /* wsgi.multiprocess */
     /* The handler's view of the client's leaving: see cress_response_gone. */
     bool allow_half_close; /* an end of input while a handler waits is not leaving */
 } cress_http1_config;
 
-/* Whom the connection is between, as text; borrowed for its life. */
+/* Whom a connection is with. It is kept as the bytes it is, and REMOTE_ADDR and REMOTE_PORT are
+ * written when somebody asks: few do, and there may be a million connections. Zeroed: nobody who
+ * has an address, as over a unix socket. */
+enum { CRESS_HTTP1_PEER_NONE, CRESS_HTTP1_PEER_IPV4, CRESS_HTTP1_PEER_IPV6 };
+
 typedef struct cress_http1_peer {
-    cress_str remote_addr, remote_port, server_name, server_port;
-    const struct cress_http1_tls *tls; /* NULL: it is not encrypted */
+    uint8_t address[16]; /* as the network has it; of IPv4 the first four bytes */
+    uint16_t port;       /* a number */
+    uint8_t family;
 } cress_http1_peer;
+
+/* From what accept told, of any family. */
+CRESS_API void cress_http1_peer_set(cress_http1_peer *peer, const struct sockaddr *address);
+/* The address, without the port, into buf: "192.0.2.1", "2001:db8::1", or "". */
+enum { CRESS_HTTP1_PEER_TEXT = 46 };
+CRESS_API cress_str cress_http1_peer_text(const cress_http1_peer *peer,
+                                          char buf[CRESS_HTTP1_PEER_TEXT]);
 
 /* How it is encrypted: SSL_PROTOCOL, SSL_CIPHER, SSL_TLS_SNI (absent: not asked for). */
 typedef struct cress_http1_tls {
@@ -65,18 +81,20 @@ typedef struct cress_http1 {
     struct http_exchange *exchange; /* NULL: idle */
     cress_stream *stream;
     const cress_http1_config *config;
-    const cress_http1_peer *peer;
-    bool readable; /* the stream may have bytes: a short read clears it */
-    bool closing;  /* no further request */
-    bool stops;    /* the server is to stop: see cress_http1_stop */
-    bool gone;     /* the client left */
-    bool refused;  /* a request, or a body: see cress_http1_refusal */
+    const cress_http1_tls *tls; /* the server's, once it is known; NULL: not encrypted */
+    cress_http1_peer peer;
+    uint32_t requests; /* so far, modulo 2^32 */
+    bool readable;     /* the stream may have bytes: a short read clears it */
+    bool closing;      /* no further request */
+    bool stops;        /* the server is to stop: see cress_http1_stop */
+    bool gone;         /* the client left */
+    bool refused;      /* a request, or a body: see cress_http1_refusal */
     bool reset; /* close so that the client sees it: a body that ends with the connection was cut */
-    bool linger; /* close only after the client had time to read an error's answer */
-    uint64_t requests;
+    bool linger;          /* close only after the client had time to read an error's answer */
     cress_timeout *limit; /* the server's, around the current request; NULL: none */
 } cress_http1;
 
+/* peer is copied; NULL: nobody. */
 CRESS_API void cress_http1_init(cress_http1 *h, cress_stream *stream,
                                 const cress_http1_config *config, const cress_http1_peer *peer);
 /* Gives everything back. Does not close the stream. */
