@@ -8,7 +8,7 @@ set(CRESS_OBJECTS
 # What a program that contains those objects links as well.
 add_library(cress_needs INTERFACE)
 target_link_libraries(cress_needs INTERFACE
-  $<LINK_ONLY:Ev::Ev> $<LINK_ONLY:Cares::Cares>
+  $<LINK_ONLY:Cares::Cares>
   $<LINK_ONLY:OpenSSL::SSL> $<LINK_ONLY:ZLIB::ZLIB>
   $<$<TARGET_EXISTS:Brotli::Encoder>:$<LINK_ONLY:Brotli::Encoder>>
   $<$<TARGET_EXISTS:Zstd::Zstd>:$<LINK_ONLY:Zstd::Zstd>> Threads::Threads ${CMAKE_DL_LIBS} m)

@@ -83,7 +83,7 @@ static int wait_for_news(pid_t pid, int watched, cress_seconds deadline)
 {
     struct fd_wait wait;
 
-    if (fd_stand(&wait, watched, EV_READ) < 0)
+    if (fd_stand(&wait, watched, LOOP_READ) < 0)
         return -1;
 
     int result = hub_wait(deadline, what, (const void *)(intptr_t)pid);

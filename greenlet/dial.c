@@ -192,7 +192,7 @@ static int release(struct dial *d, struct attempt *a)
     fd_step_out(&a->wait);
     a->used = false;
     d->count--;
-    return a->wait.fd;
+    return a->wait.io.fd;
 }
 
 static struct attempt *unused_attempt(struct dial *d)
@@ -212,7 +212,7 @@ static int watch(struct dial *d, int fd)
 {
     struct attempt *a = unused_attempt(d);
 
-    if (fd_stand(&a->wait, fd, EV_WRITE) < 0)
+    if (fd_stand(&a->wait, fd, LOOP_WRITE) < 0)
         return -1;
     a->used = true;
     a->number = d->begun;
@@ -273,7 +273,7 @@ static int socket_error(const struct attempt *a)
 
     if (a->wait.closed)
         return EBADF;
-    return getsockopt(a->wait.fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 ? errno : error;
+    return getsockopt(a->wait.io.fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 ? errno : error;
 }
 
 /* A connection that stands by now, or -1. */

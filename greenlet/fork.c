@@ -9,7 +9,7 @@
  *
  * The loop's epoll instance is one object for both processes: the child closes its
  * descriptor without a word to it, and makes a new one. Watchers that were started
- * before are in no loop then: see hub_io_disown.
+ * before are in no loop then, as its epoch is another one.
  */
 #include <cress/fork.h>
 
@@ -111,12 +111,11 @@ static void empty_queues(struct hub *hub)
 
 static void renew_loop(struct hub *hub)
 {
-    ev_loop_destroy(hub->loop);
+    loop_close(&hub->loop);
     if (hub_start_loop(hub) < 0)
         give_up("no event loop");
     hub->armed = 0;
     hub->signals = NULL;
-    io_forget_all(hub);
     dns_forget(hub);
     child_forget_all(hub);
 }

@@ -124,7 +124,9 @@ static NOINLINE bool poll_is_due(struct hub *hub)
     cress_seconds now = clock_now(), elapsed = now - hub->polled_at;
     hub->slice = next_slice(hub->slice, now - hub->looked_at);
     hub->looked_at = now;
-    return elapsed > (hub->batch_last ? POLL_MOST : POLL_LEAST);
+    if (hub->batch_last)
+        return elapsed > POLL_MOST;
+    return hub->loop.was_full || elapsed > POLL_LEAST;
 }
 
 /* With many greenlets each one's stack and record have left the cache by its turn: a
@@ -514,11 +516,6 @@ int cress_sleep(cress_seconds span)
 
 /* ---- the loop -------------------------------------------------------------------- */
 
-static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-    (void)loop, (void)timer, (void)revents; /* it only ends the loop's sleep */
-}
-
 static void expire(struct hub *hub)
 {
     while (heap_first(&hub->timers) <= hub->now) {
@@ -534,18 +531,26 @@ static void expire(struct hub *hub)
     }
 }
 
-static void look_at_descriptors(struct hub *hub, int flags)
+/* In a simulation all that is ready belongs to one look, whatever fits a batch. */
+static void look_at_the_rest(struct hub *hub, struct task **tail)
+{
+    for (size_t looks = hub->loop.active / LOOP_BATCH; looks > 0 && hub->loop.was_full; looks--)
+        loop_look(&hub->loop, 0);
+    simulation_order(hub, tail);
+}
+
+static void look_at_descriptors(struct hub *hub, cress_seconds timeout)
 {
     struct task **tail = hub->ready_last;
 
     hub->stats.polls++;
-    if (hub->monitor && flags == EVRUN_ONCE)
+    if (hub->monitor && timeout > 0)
         monitor_hub_sleeps(hub->monitor);
-    ev_run(hub->loop, flags);
-    if (hub->monitor && flags == EVRUN_ONCE)
+    loop_look(&hub->loop, timeout);
+    if (hub->monitor && timeout > 0)
         monitor_hub_wakes(hub->monitor);
     if (hub->simulation)
-        simulation_order(hub, tail);
+        look_at_the_rest(hub, tail);
 }
 
 /* Nothing is ready, nothing is armed, no deadline stands: nothing will ever happen. */
@@ -560,17 +565,13 @@ static void deadlock(struct hub *hub)
     hub_wake(hub->main, EDEADLK);
 }
 
-static void set_timer(struct hub *hub, cress_seconds deadline);
-
 /* Threads are at work for the hub, or children live: time passes here as it does for
  * them, up to the first deadline. */
 static void pass_time(struct hub *hub, cress_seconds deadline)
 {
     cress_seconds start = clock_now(), span = deadline - hub->now;
 
-    set_timer(hub, start + span);
-    look_at_descriptors(hub, EVRUN_ONCE);
-    set_timer(hub, CRESS_FOREVER);
+    look_at_descriptors(hub, span);
     cress_seconds elapsed = clock_now() - start;
     hub->now = elapsed < span ? fmin(hub->now + elapsed, deadline) : deadline;
 }
@@ -581,8 +582,8 @@ static void poll_virtual(struct hub *hub)
         retry_starved(hub);
     do {
         hub->stirred = false;
-        if (hub->armed)
-            look_at_descriptors(hub, EVRUN_NOWAIT);
+        if (hub_awaited(hub))
+            look_at_descriptors(hub, 0);
     } while (hub->stirred && !hub->ready_first);
     if (hub->ready_first && hub->simulation)
         simulation_creep(hub);
@@ -594,22 +595,10 @@ static void poll_virtual(struct hub *hub)
         simulation_jump(hub, heap_first(&hub->timers));
     else if (hub->timers.count)
         hub->now = heap_first(&hub->timers);
-    else if (hub->armed)
-        look_at_descriptors(hub, EVRUN_ONCE);
+    else if (hub_awaited(hub))
+        look_at_descriptors(hub, CRESS_FOREVER);
     else
         deadlock(hub);
-}
-
-static void set_timer(struct hub *hub, cress_seconds deadline)
-{
-    if (deadline == hub->timer_deadline && ev_is_active(&hub->timer))
-        return;
-    ev_timer_stop(hub->loop, &hub->timer);
-    hub->timer_deadline = deadline;
-    if (deadline == CRESS_FOREVER)
-        return;
-    ev_timer_set(&hub->timer, deadline - clock_now(), 0);
-    ev_timer_start(hub->loop, &hub->timer);
 }
 
 /* Sleeps until something happens; wakes up once more to give stacks back. */
@@ -619,14 +608,15 @@ static void poll_blocking(struct hub *hub)
 
     if (hub->starved_first)
         deadline = fmin(deadline, hub->now + STARVE_RETRY);
-    if (deadline == CRESS_FOREVER && !hub->armed) {
+    if (deadline == CRESS_FOREVER && !hub_awaited(hub)) {
         deadlock(hub);
         return;
     }
     if (stack_cache_excess(&hub->stacks) && deadline > hub->trimmed_at + TRIM_INTERVAL)
         deadline = hub->now + TRIM_INTERVAL;
-    set_timer(hub, deadline);
-    look_at_descriptors(hub, EVRUN_ONCE);
+    if (deadline < CRESS_FOREVER)
+        deadline -= clock_now();
+    look_at_descriptors(hub, deadline);
 }
 
 static void trim_stacks(struct hub *hub)
@@ -643,8 +633,8 @@ static void poll_real(struct hub *hub)
         retry_starved(hub);
     if (!hub->ready_first && heap_first(&hub->timers) > hub->now)
         poll_blocking(hub);
-    else if (hub->armed)
-        look_at_descriptors(hub, EVRUN_NOWAIT);
+    else if (hub_awaited(hub))
+        look_at_descriptors(hub, 0);
     hub->now = hub->polled_at = hub->looked_at = clock_now();
     if (stack_cache_excess(&hub->stacks))
         trim_stacks(hub);
@@ -673,16 +663,26 @@ static void run_ready(struct hub *hub)
     }
 }
 
+static void on_wake(struct loop *loop)
+{
+    struct hub *hub = (struct hub *)(void *)((char *)loop - offsetof(struct hub, loop));
+
+    if (hub->posts)
+        post_take_all(hub);
+    if (hub->signals)
+        signal_take_all(hub);
+}
+
 int hub_start_loop(struct hub *hub)
 {
-    hub->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
-    if (!hub->loop) {
-        errno = EMFILE;
-        return -1;
-    }
-    ev_timer_init(&hub->timer, on_timer, 0, 0);
-    hub->timer_deadline = CRESS_FOREVER;
-    return 0;
+    static loop_handler *const handlers[] = {
+        [IO_WATCH] = watch_on_event,
+        [IO_WAIT] = fd_on_event,
+        [IO_LOOKUP] = lookup_on_event,
+        [IO_TLS] = tls_on_event,
+    };
+
+    return loop_open(&hub->loop, handlers, on_wake, hub_forks);
 }
 
 void hub_loop(struct hub *hub)

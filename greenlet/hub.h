@@ -9,6 +9,7 @@
 
 #include "context.h"
 #include "heap.h"
+#include "loop.h"
 #include "stack.h"
 #include "waiter.h"
 
@@ -19,12 +20,6 @@
 #include <cress/watch.h>
 
 #include <errno.h>
-
-/* libev, as Debian builds it: each watcher and the loop are plain structs. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wstrict-aliasing"
-#include <ev.h>
-#pragma GCC diagnostic pop
 
 /* Something in the ready queue: a greenlet to switch to, or, with `run`, a call
  * to make in the hub's own context (it must not wait). */
@@ -94,7 +89,6 @@ struct cress_greenlet {
     cress_greenlet *previous, *next; /* all of the hub, oldest first */
 };
 
-struct fd_wait;
 struct signal_watch;
 struct post_box;
 struct child;
@@ -102,7 +96,6 @@ struct resolver;
 struct simulation;
 
 struct hub {
-    struct ev_loop *loop;
     struct context context; /* the thread's own stack, where the loop runs */
     struct context nowhere; /* of those who left for good */
     unsigned float_control; /* the thread's: see context.h */
@@ -113,17 +106,14 @@ struct hub {
     cress_seconds now;
     unsigned slice;  /* switches between two looks at the clock */
     unsigned budget; /* switches until the hub looks at the clock and the descriptors */
-    size_t armed;    /* watchers that could wake somebody: descriptors, signals */
+    size_t armed;    /* what could wake somebody, beside watched descriptors: posts, signals */
 
     struct heap timers;
     struct stack_cache stacks;
     cress_greenlet *greenlets, *greenlets_last;
     cress_greenlet *main;
-    struct fd_wait **fd_waits; /* by descriptor: who waits on it (io.c) */
-    size_t fd_count;
     struct signal_watch *signals;
     struct post_box *posts;        /* post.c; NULL: nothing was expected yet */
-    bool has_wakeup;               /* post.c: libev has what other threads and signals wake it by */
     size_t expected;               /* posts that will come */
     cress_threadpool threads;      /* the default one */
     struct child *children;        /* child.c: processes that run beside this one */
@@ -135,8 +125,6 @@ struct hub {
     bool deadlocked; /* the first greenlet's waits fail with EDEADLK */
     uint64_t last_id;
     cress_hub_stats stats;
-    struct ev_timer timer;
-    cress_seconds timer_deadline; /* what it is set to */
     cress_seconds polled_at, looked_at, trimmed_at;
     unsigned slices;        /* of the budget since the last poll: the virtual clock's measure */
     cress_greenlet *unused; /* records for reuse */
@@ -145,6 +133,7 @@ struct hub {
     struct hub *other;       /* the next in hub_all */
     struct monitor *monitor; /* NULL: nobody watches */
     pid_t thread;            /* the kernel's number of it, for gdb */
+    struct loop loop;        /* last: it is large */
 };
 
 /* How many forks lie between the first process and this one: what was made before the last one
@@ -202,6 +191,9 @@ int hub_link_end(struct hub *hub);
  * one's end without having run. */
 void greenlet_run(cress_greenlet *g);
 void greenlet_end(cress_greenlet *g, void *value);
+/* post.c, signal.c: what another thread or a signal has left here is taken in. */
+void post_take_all(struct hub *hub);
+void signal_take_all(struct hub *hub);
 /* signal.c: all of a hub's handlers go. And for a fork: nobody changes handlers between the
  * first and the second call; in the child, those of all hubs go, before their loops do. */
 void signal_forget_all(struct hub *hub);
@@ -209,8 +201,6 @@ void signal_before_fork(void);
 void signal_after_fork(bool in_child);
 /* child.c: the list of children goes. */
 void child_forget_all(struct hub *hub);
-/* io.c: the table of who waits on which descriptor goes. */
-void io_forget_all(struct hub *hub);
 /* lookup.c: what lookups share goes. */
 void dns_forget(struct hub *hub);
 /* local.c: finishes the running greenlet's values. */
@@ -239,32 +229,25 @@ static inline int fail_with(int error)
     return -1;
 }
 
-/* Each watcher that is started and could wake somebody is counted, so that the hub
- * can tell waiting from being stuck. One that was started before a fork is in no loop of the
- * child's, whatever it says itself: `data` tells. */
-static inline void hub_io_disown(struct ev_io *io)
+/* Who watches descriptors: the kinds of loop_io, and what is called for each. */
+enum { IO_WATCH, IO_WAIT, IO_LOOKUP, IO_TLS };
+loop_handler watch_on_event, fd_on_event, lookup_on_event, tls_on_event;
+
+/* 0; -1 with ENOMEM. */
+static inline int hub_io_start(struct hub *hub, struct loop_io *io)
 {
-    if (ev_is_active(io) && io->data != (void *)(uintptr_t)hub_forks)
-        io->active = io->pending = 0;
+    return loop_start(&hub->loop, io);
 }
 
-static inline void hub_io_start(struct hub *hub, struct ev_io *io)
+static inline void hub_io_stop(struct hub *hub, struct loop_io *io)
 {
-    hub_io_disown(io);
-    if (!ev_is_active(io)) {
-        io->data = (void *)(uintptr_t)hub_forks;
-        ev_io_start(hub->loop, io);
-        hub->armed++;
-    }
+    loop_stop(&hub->loop, io);
 }
 
-static inline void hub_io_stop(struct hub *hub, struct ev_io *io)
+/* How much could wake somebody: with none, and no deadline, the hub is stuck. */
+static inline size_t hub_awaited(const struct hub *hub)
 {
-    hub_io_disown(io);
-    if (ev_is_active(io)) {
-        ev_io_stop(hub->loop, io);
-        hub->armed--;
-    }
+    return hub->armed + hub->loop.active;
 }
 
 #endif

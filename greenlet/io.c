@@ -40,7 +40,7 @@ static ssize_t recv_some(int fd, void *buf, size_t len, int flags)
 
     do
         count = sys_recv(fd, buf, len, flags | MSG_DONTWAIT);
-    while (count < 0 && again(fd, flags, EV_READ) == 0);
+    while (count < 0 && again(fd, flags, LOOP_READ) == 0);
     return count;
 }
 
@@ -50,7 +50,7 @@ static ssize_t recvmsg_some(int fd, struct msghdr *message, int flags)
 
     do
         count = sys_recvmsg(fd, message, flags | MSG_DONTWAIT);
-    while (count < 0 && again(fd, flags, EV_READ) == 0);
+    while (count < 0 && again(fd, flags, LOOP_READ) == 0);
     return count;
 }
 
@@ -60,7 +60,7 @@ static ssize_t send_some(int fd, const void *buf, size_t len, int flags)
 
     do
         count = sys_send(fd, buf, len, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
-    while (count < 0 && again(fd, flags & MSG_DONTWAIT, EV_WRITE) == 0);
+    while (count < 0 && again(fd, flags & MSG_DONTWAIT, LOOP_WRITE) == 0);
     return count;
 }
 
@@ -73,7 +73,7 @@ static ssize_t sendmsg_some(int fd, const struct msghdr *message, int flags)
     for (int tries = 0;; tries++) {
         ssize_t count = sys_sendmsg(fd, message, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
 
-        if (count >= 0 || again(fd, flags & MSG_DONTWAIT, EV_WRITE) < 0)
+        if (count >= 0 || again(fd, flags & MSG_DONTWAIT, LOOP_WRITE) < 0)
             return count;
         if (tries == 0 || !message->msg_name)
             continue;
@@ -242,7 +242,7 @@ int cress_accept(int fd, struct sockaddr *addr, socklen_t *len)
     for (;;) {
         int connection = sys_accept(fd, addr, len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-        if (connection >= 0 || (errno != ECONNABORTED && again(fd, 0, EV_READ) < 0))
+        if (connection >= 0 || (errno != ECONNABORTED && again(fd, 0, LOOP_READ) < 0))
             return (int)finished(connection, 0);
     }
 }
@@ -252,7 +252,7 @@ static int finish_connect(int fd)
     int error = 0;
     socklen_t len = sizeof error;
 
-    if (fd_wait(fd, EV_WRITE, CRESS_FOREVER) < 0)
+    if (fd_wait(fd, LOOP_WRITE, CRESS_FOREVER) < 0)
         return -1;
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
         return -1;
@@ -316,7 +316,7 @@ static ssize_t read_file(int fd, const struct iovec *iov, int count)
         if (!(flags & O_NONBLOCK) && cress_wait_fd(fd, POLLIN, CRESS_FOREVER) < 0)
             return -1;
         done = sys_readv(fd, iov, count);
-    } while (done < 0 && again(fd, 0, EV_READ) == 0);
+    } while (done < 0 && again(fd, 0, LOOP_READ) == 0);
     return done;
 }
 
@@ -381,7 +381,7 @@ static ssize_t write_file(int fd, const struct iovec *iov, int count)
         if (written >= 0) {
             done += (size_t)written;
             iov_advance(&rest, (size_t)written);
-        } else if (again(fd, 0, EV_WRITE) < 0) {
+        } else if (again(fd, 0, LOOP_WRITE) < 0) {
             return partly(done);
         }
     }

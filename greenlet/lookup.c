@@ -73,18 +73,15 @@ static struct lookup_socket *free_socket(struct lookup *l)
     return NULL;
 }
 
-/* libev stops a watcher itself when the kernel refuses its descriptor. */
-static void on_event(struct ev_loop *loop, ev_io *io, int revents)
+void lookup_on_event(struct loop_io *io, int events)
 {
-    struct lookup_socket *s = (struct lookup_socket *)io;
+    struct lookup_socket *s = (struct lookup_socket *)(void *)io;
 
-    (void)loop;
-    if (revents & EV_ERROR) {
-        hub_current->armed--;
+    if (events < 0) {
         s->expired = true;
-        revents = EV_READ;
+        events = LOOP_READ;
     }
-    s->revents |= revents;
+    s->revents |= events;
     hub_wake(s->lookup->greenlet, 0);
 }
 
@@ -110,7 +107,7 @@ static ares_socket_t open_socket(int family, int type, int protocol, void *arg)
         return ARES_SOCKET_BAD;
     }
     *s = (struct lookup_socket){ .lookup = l, .used = true, .stream = type == SOCK_STREAM };
-    ev_io_init(&s->io, on_event, fd, 0);
+    s->io.fd = fd;
     return fd;
 }
 
@@ -154,7 +151,7 @@ static ares_ssize_t receive(ares_socket_t fd, void *buf, size_t len, int flags,
 static void give_up(struct lookup *l, struct lookup_socket *s)
 {
     s->expired = true;
-    s->revents |= EV_READ;
+    s->revents |= LOOP_READ;
     l->stirred = true;
 }
 
@@ -186,13 +183,15 @@ static const struct ares_socket_functions socket_functions = {
 static void watch_socket(void *arg, ares_socket_t fd, int readable, int writable)
 {
     struct lookup_socket *s = find_socket(arg, fd);
-    int events = (readable ? EV_READ : 0) | (writable ? EV_WRITE : 0);
+    int events = (readable ? LOOP_READ : 0) | (writable ? LOOP_WRITE : 0);
 
     hub_io_stop(hub_current, &s->io);
     if (!events)
         return;
-    ev_io_set(&s->io, fd, events);
-    hub_io_start(hub_current, &s->io);
+    loop_io_init(&s->io, IO_LOOKUP, fd, events, false);
+    s->io.greenlet = s->lookup->greenlet;
+    if (hub_io_start(hub_current, &s->io) < 0)
+        give_up(s->lookup, s);
 }
 
 /* ---- what a hub's lookups share -------------------------------------------------- */
@@ -408,8 +407,8 @@ static void process(struct lookup *l)
 
         s->revents = 0;
         if (s->used && revents)
-            ares_process_fd(l->channel, revents & EV_READ ? s->io.fd : ARES_SOCKET_BAD,
-                            revents & EV_WRITE ? s->io.fd : ARES_SOCKET_BAD);
+            ares_process_fd(l->channel, revents & LOOP_READ ? s->io.fd : ARES_SOCKET_BAD,
+                            revents & LOOP_WRITE ? s->io.fd : ARES_SOCKET_BAD);
     }
 }
 

@@ -25,9 +25,9 @@ enum {
 enum lookup_where { LOOKUP_HOSTS, LOOKUP_SERVERS, LOOKUP_ALL };
 
 struct lookup_socket {
-    ev_io io; /* first */
+    struct loop_io io; /* first */
     struct lookup *lookup;
-    int revents;  /* libev's: what was found since it was last processed */
+    int revents;  /* the loop's: what was found since it was last processed */
     bool used;    /* holds a descriptor */
     bool stream;  /* TCP */
     bool expired; /* reading from it fails: its server has had its time */

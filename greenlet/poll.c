@@ -15,15 +15,15 @@ enum {
     FEW_SELECTED = 64, /* and of one select */
 };
 
-/* What libev can watch for; the rest (urgent data, hang-ups alone) goes to an epoll
- * instance of the call's own, which libev watches in turn. */
+/* What the event loop can watch for; the rest (urgent data, hang-ups alone) goes to an epoll
+ * instance of the call's own, which the loop watches in turn. */
 static int loop_events(const struct pollfd *poll)
 {
     const int in = POLLIN | POLLRDNORM, out = POLLOUT | POLLWRNORM;
 
     if (poll->events == 0 || (poll->events & ~(in | out)))
         return 0;
-    return (poll->events & in ? EV_READ : 0) | (poll->events & out ? EV_WRITE : 0);
+    return (poll->events & in ? LOOP_READ : 0) | (poll->events & out ? LOOP_WRITE : 0);
 }
 
 /* All that is asked of one descriptor: it may be listed more than once. */
@@ -57,7 +57,7 @@ static int stand_by_epoll(struct fd_wait *waits, const struct pollfd fds[], size
         if (fds[i].fd >= 0 && !loop_events(&fds[i]) &&
             watch_by_epoll(*epoll, fds[i].fd, fds, count) < 0)
             return -1;
-    return fd_stand(&waits[count], *epoll, EV_READ);
+    return fd_stand(&waits[count], *epoll, LOOP_READ);
 }
 
 static int stand_at_all(struct fd_wait *waits, const struct pollfd fds[], size_t count, int *epoll)

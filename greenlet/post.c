@@ -1,6 +1,6 @@
-/* A list behind a lock, and a libev async watcher that ends the loop's sleep.
+/* A list behind a lock, and the loop's sleep ended.
  *
- * The watcher is told while the lock is held: a hub that has taken its last post, under
+ * The loop is woken while the lock is held: a hub that has taken its last post, under
  * that lock, knows the poster to be done with the loop, and may end.
  */
 #include "post.h"
@@ -11,11 +11,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 struct post_box {
-    ev_async async; /* first */
     pthread_mutex_t lock;
     struct task *first, **last; /* under the lock */
 };
@@ -30,29 +27,15 @@ static struct task *take_all(struct post_box *box)
     return first;
 }
 
-static void on_posts(struct ev_loop *loop, ev_async *async, int revents)
+void post_take_all(struct hub *hub)
 {
-    struct hub *hub = hub_current;
-    struct task *task = take_all((struct post_box *)async), *next;
+    struct task *task = take_all(hub->posts), *next;
 
-    (void)loop, (void)revents;
     for (; task; task = next) {
         next = task->next;
         hub_unexpect(hub);
         hub_call(hub, task);
     }
-}
-
-int post_make_sure(struct hub *hub)
-{
-    if (hub->has_wakeup)
-        return 0;
-    int fd = eventfd(0, EFD_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    close(fd);
-    hub->has_wakeup = true;
-    return 0;
 }
 
 static struct post_box *create(struct hub *hub)
@@ -61,7 +44,7 @@ static struct post_box *create(struct hub *hub)
 
     if (!box)
         return NULL;
-    if (post_make_sure(hub) < 0) {
+    if (loop_allow_wake(&hub->loop) < 0) {
         int saved = errno;
         free(box);
         errno = saved;
@@ -69,8 +52,6 @@ static struct post_box *create(struct hub *hub)
     }
     pthread_mutex_init(&box->lock, NULL);
     box->last = &box->first;
-    ev_async_init(&box->async, on_posts);
-    ev_async_start(hub->loop, &box->async);
     return box;
 }
 
@@ -101,7 +82,7 @@ void hub_post(struct hub *hub, struct task *task)
     pthread_mutex_lock(&box->lock);
     *box->last = task;
     box->last = &task->next;
-    ev_async_send(hub->loop, &box->async);
+    loop_wake(&hub->loop);
     pthread_mutex_unlock(&box->lock);
 }
 
@@ -112,7 +93,6 @@ void post_finish(struct hub *hub)
     if (!box)
         return;
     assert(hub->expected == 0);
-    ev_async_stop(hub->loop, &box->async);
     pthread_mutex_destroy(&box->lock);
     free(box);
     hub->posts = NULL;
@@ -122,6 +102,5 @@ void post_forget(struct hub *hub)
 {
     free(hub->posts); /* its lock may be held by a thread that does not exist here */
     hub->posts = NULL;
-    hub->has_wakeup = false;
     hub->expected = 0;
 }

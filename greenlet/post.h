@@ -18,11 +18,6 @@ void hub_unexpect(struct hub *hub);
  * in its turn; the task is the poster's until then. Posts arrive in order. */
 void hub_post(struct hub *hub, struct task *task);
 
-/* Before the start of a watcher for posts or for a signal: libev ends the process when it cannot
- * have the descriptor that wakes its loop, which it takes at the first of them. 0: it has it, or
- * can have it now; -1: EMFILE, ENFILE, ENOMEM. */
-int post_make_sure(struct hub *hub);
-
 void post_finish(struct hub *hub);
 /* In a forked child, before the old loop goes: nobody is left to post. */
 void post_forget(struct hub *hub);

@@ -126,7 +126,6 @@ static void finish(struct hub *hub)
     post_finish(hub);
     child_forget_all(hub);
     signal_forget_all(hub);
-    io_forget_all(hub);
     dns_forget(hub);
     heap_finish(&hub->timers);
     stack_cache_finish(&hub->stacks);
@@ -136,8 +135,7 @@ static void finish(struct hub *hub)
         hub->unused = g->next;
         free(g);
     }
-    if (hub->loop)
-        ev_loop_destroy(hub->loop);
+    loop_close(&hub->loop);
 }
 
 /* The first greenlet has ended: the others shall. */

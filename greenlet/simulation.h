@@ -6,6 +6,7 @@
 #define CRESS_SIMULATION_PRIVATE_H
 
 #include "hub.h"
+#include "system.h"
 
 #include <cress/simulation.h>
 
@@ -66,10 +67,12 @@ static inline bool simulated(void)
 }
 
 /* What green I/O calls instead of the system calls. */
-#define sys_recv(...) (simulated() ? simulated_recv(__VA_ARGS__) : recv(__VA_ARGS__))
-#define sys_recvmsg(...) (simulated() ? simulated_recvmsg(__VA_ARGS__) : recvmsg(__VA_ARGS__))
-#define sys_send(...) (simulated() ? simulated_send(__VA_ARGS__) : send(__VA_ARGS__))
-#define sys_sendmsg(...) (simulated() ? simulated_sendmsg(__VA_ARGS__) : sendmsg(__VA_ARGS__))
+#define sys_recv(...) (simulated() ? simulated_recv(__VA_ARGS__) : system_recv(__VA_ARGS__))
+#define sys_recvmsg(...) \
+    (simulated() ? simulated_recvmsg(__VA_ARGS__) : system_recvmsg(__VA_ARGS__))
+#define sys_send(...) (simulated() ? simulated_send(__VA_ARGS__) : system_send(__VA_ARGS__))
+#define sys_sendmsg(...) \
+    (simulated() ? simulated_sendmsg(__VA_ARGS__) : system_sendmsg(__VA_ARGS__))
 #define sys_readv(...) (simulated() ? simulated_readv(__VA_ARGS__) : readv(__VA_ARGS__))
 #define sys_writev(...) (simulated() ? simulated_writev(__VA_ARGS__) : writev(__VA_ARGS__))
 #define sys_sendfile(...) (simulated() ? simulated_sendfile(__VA_ARGS__) : sendfile(__VA_ARGS__))

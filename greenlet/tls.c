@@ -48,16 +48,16 @@ enum {
 };
 static const cress_seconds GOODBYE_TIME = 2.0;
 
-_Static_assert(sizeof(ev_io) <= sizeof(((cress_tls_stream *)0)->io), "the watcher has room");
+_Static_assert(sizeof(struct loop_io) <= sizeof(((cress_tls_stream *)0)->io), "the watcher has room");
 
 static cress_tls_stream *tls_of(cress_stream *s)
 {
     return (cress_tls_stream *)s;
 }
 
-static ev_io *io_of(cress_tls_stream *s)
+static struct loop_io *io_of(cress_tls_stream *s)
 {
-    return (ev_io *)(void *)s->io;
+    return (struct loop_io *)(void *)s->io;
 }
 
 cress_tls_context *tls_context_of(const SSL *ssl)
@@ -103,18 +103,15 @@ static void send_out(cress_tls_stream *s)
         forget_out(s);
 }
 
-static void on_writable(struct ev_loop *loop, ev_io *io, int revents)
+void tls_on_event(struct loop_io *io, int events)
 {
     cress_tls_stream *s = (cress_tls_stream *)(void *)((char *)io - offsetof(cress_tls_stream, io));
 
-    (void)loop;
     hub_current->stirred = true;
-    if (revents & EV_ERROR) { /* the kernel refused it: libev has stopped it itself */
-        hub_current->armed--;
+    if (events < 0)
         fail_writing(s, EBADF);
-    } else {
+    else
         send_out(s);
-    }
 }
 
 static int reserve(cress_tls_stream *s, size_t room)
@@ -146,8 +143,7 @@ static int keep(cress_tls_stream *s, const char *data, size_t len)
         return -1;
     memcpy(s->out + s->out_end, data, len);
     s->out_end += len;
-    hub_io_start(hub_current, io_of(s));
-    return 0;
+    return hub_io_start(hub_current, io_of(s));
 }
 
 static int bio_write(BIO *bio, const char *data, int len)
@@ -624,7 +620,7 @@ static int init(cress_tls_stream *s, cress_tls_context *c, cress_socket_stream *
         .context = cress_tls_context_retain(c),
         .turn = CRESS_SEMAPHORE_INIT(1),
     };
-    ev_io_init(io_of(s), on_writable, cress_watch_fd(&socket->watch), EV_WRITE);
+    loop_io_init(io_of(s), IO_TLS, cress_watch_fd(&socket->watch), LOOP_WRITE, true);
     return make_session(s);
 }
 

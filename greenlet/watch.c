@@ -4,26 +4,21 @@
 #include <assert.h>
 #include <errno.h>
 
-_Static_assert(sizeof(ev_io) <= sizeof(((cress_watch *)0)->io), "the watcher has room");
+_Static_assert(sizeof(struct loop_io) == sizeof(((cress_watch *)0)->io), "the watcher has room");
 
-static ev_io *io_of(cress_watch *w)
+static struct loop_io *io_of(cress_watch *w)
 {
-    return (ev_io *)(void *)w->io;
+    return (struct loop_io *)(void *)w->io;
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
+void watch_on_event(struct loop_io *io, int events)
 {
     cress_watch *w = (cress_watch *)(void *)io;
-    cress_greenlet *g = w->waiter;
+    cress_greenlet *g = io->greenlet;
 
-    (void)loop;
-    if (revents & EV_ERROR) { /* the kernel refused it: libev has stopped it itself */
-        hub_current->armed--;
-        w->armed = false;
-    }
     if (g) {
-        w->waiter = NULL;
-        hub_wake(g, revents & EV_ERROR ? EBADF : 0);
+        io->greenlet = NULL;
+        hub_wake(g, events < 0 ? EBADF : 0);
     } else if (w->on_idle) {
         hub_current->stirred = true;
         w->on_idle(w);
@@ -34,8 +29,8 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 
 void cress_watch_init(cress_watch *w, int fd, void (*on_idle)(cress_watch *w))
 {
-    *w = (cress_watch){ .on_idle = on_idle };
-    ev_io_init(io_of(w), on_readable, fd, EV_READ);
+    w->on_idle = on_idle;
+    loop_io_init(io_of(w), IO_WATCH, fd, LOOP_READ, true);
 }
 
 int cress_watch_fd(const cress_watch *w)
@@ -43,29 +38,38 @@ int cress_watch_fd(const cress_watch *w)
     return io_of((cress_watch *)(uintptr_t)w)->fd;
 }
 
+static int start(cress_watch *w)
+{
+    return hub_io_start(hub_current, io_of(w));
+}
+
 void cress_watch_start(cress_watch *w)
 {
-    hub_io_start(hub_current, io_of(w));
-    w->armed = true;
+    start(w);
 }
 
 void cress_watch_stop(cress_watch *w)
 {
     hub_io_stop(hub_current, io_of(w));
-    w->armed = false;
+}
+
+static void check_waiter(const struct loop_io *io)
+{
+    assert(!io->greenlet || io->greenlet->state == GREENLET_ENDED); /* in a forked child */
 }
 
 int cress_watch_wait(cress_watch *w, cress_seconds timeout)
 {
     if (hub_check() < 0)
         return -1;
-    assert(!w->waiter || w->waiter->state == GREENLET_ENDED); /* in a forked child */
-    w->waiter = cress_self();
-    cress_watch_start(w);
+    check_waiter(io_of(w));
+    if (start(w) < 0)
+        return -1;
+    io_of(w)->greenlet = hub_current->current;
     int result = hub_wait(hub_deadline(timeout), "watched descriptor # to read",
                           (void *)(uintptr_t)cress_watch_fd(w));
     if (result < 0)
-        w->waiter = NULL;
+        io_of(w)->greenlet = NULL;
     return result;
 }
 
@@ -75,9 +79,12 @@ void watch_rest(cress_greenlet *g)
 
     if (!w)
         return;
-    assert(!w->waiter || w->waiter->state == GREENLET_ENDED); /* in a forked child */
-    w->waiter = g;
-    cress_watch_start(w);
+    check_waiter(io_of(w));
+    io_of(w)->greenlet = g;
+    if (start(w) < 0) { /* no memory: it finds nothing to read and rests again, until there is */
+        io_of(w)->greenlet = NULL;
+        hub_wake(g, 0);
+    }
 }
 
 /* It goes on for another reason than its watch's: it no longer waits there. */
@@ -86,27 +93,27 @@ void watch_roused(cress_greenlet *g)
     cress_watch *w = g->rest_watch;
 
     g->rest_watch = NULL;
-    if (w && w->waiter == g)
-        w->waiter = NULL;
+    if (w && io_of(w)->greenlet == g)
+        io_of(w)->greenlet = NULL;
 }
 
 void cress_watch_interrupt(cress_watch *w, int error)
 {
-    cress_greenlet *g = w->waiter;
+    cress_greenlet *g = io_of(w)->greenlet;
 
-    w->waiter = NULL;
+    io_of(w)->greenlet = NULL;
     if (g)
         hub_wake(g, error);
 }
 
 void cress_watch_finish(cress_watch *w)
 {
-    cress_greenlet *g = w->waiter;
+    cress_greenlet *g = io_of(w)->greenlet;
 
     if (!hub_current)
         return;
     cress_watch_stop(w);
-    w->waiter = NULL;
+    io_of(w)->greenlet = NULL;
     if (g)
         hub_wake(g, EBADF);
 }

@@ -125,7 +125,7 @@ static void remove_hosts(void)
 {
     while (socket_count)
         close(sockets[--socket_count]);
-    assert_int_equal(hub_current->armed, 0);
+    assert_int_equal(hub_awaited(hub_current), 0);
 }
 
 /* ---- names ----------------------------------------------------------------------- */

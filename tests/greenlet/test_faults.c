@@ -3,8 +3,7 @@
  *
  * A failure must come out as the scenario's errno, or be made up for; it leaks nothing
  * (LeakSanitizer looks at the end) and leaves the library usable: the scenario runs once
- * more, without any fault, after each. libev itself ends the process when it is out of
- * memory; its own allocations are not met here.
+ * more, without any fault, after each.
  */
 #define _GNU_SOURCE
 #include "faults.h"
@@ -533,6 +532,7 @@ static void test_waiting(void **state)
     (void)state;
     try_everywhere("epoll_create1", EMFILE);
     try_everywhere("epoll_ctl", ENOMEM);
+    try_everywhere("eventfd", EMFILE);
     try_everywhere("poll", ENOMEM);
 }
 

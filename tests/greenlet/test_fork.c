@@ -413,7 +413,7 @@ static void test_a_watch_of_the_parents(void)
         CHECK(cress_watch_wait(&watch, 1000) == 0);
         CHECK(read(fds[0], &c, 1) == 1);
         cress_watch_finish(&watch);
-        CHECK(hub_current->armed == 0);
+        CHECK(hub_awaited(hub_current) == 0);
         return;
     }
     assert_child_is_well(pid);

@@ -116,7 +116,6 @@ static void test_outside_a_hub(void **state)
     assert_errno(EPERM, cress_signal(SIGUSR1, on_arrival, NULL));
 }
 
-/* libev would end the process. */
 static void test_no_descriptor_is_left(void)
 {
     descriptors_run_out();

@@ -25,7 +25,11 @@
       (fd, addr, len, flags))                                                                     \
     X(int, connect, -1, (int fd, const struct sockaddr *addr, socklen_t len), (fd, addr, len))    \
     X(int, pipe2, -1, (int fds[2], int flags), (fds, flags))                                      \
-    X(int, poll, -1, (struct pollfd * fds, nfds_t count, int timeout), (fds, count, timeout))
+    X(int, poll, -1, (struct pollfd * fds, nfds_t count, int timeout), (fds, count, timeout))     \
+    X(int, epoll_create1, -1, (int flags), (flags))                                               \
+    X(int, epoll_ctl, -1, (int epoll, int op, int fd, struct epoll_event *event),                 \
+      (epoll, op, fd, event))                                                                     \
+    X(int, eventfd, -1, (unsigned count, int flags), (count, flags))
 
 #include <errno.h>
 #include <poll.h>
@@ -35,9 +39,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -66,30 +70,6 @@ static bool strikes(const char *function)
         return strikes(#name) ? (type)failed : __real_##name arguments; \
     }
 FAULTS(WRAP)
-
-/* libev calls these from a library of its own: the program's go before the C library's. */
-#ifndef __SANITIZE_THREAD__
-static bool is_event_counter(int fd)
-{
-    char path[64], to[64] = "";
-
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    return readlink(path, to, sizeof to - 1) > 0 && strcmp(to, "anon_inode:[eventfd]") == 0;
-}
-
-/* Of the descriptor that libev wakes itself by it expects that there is memory. */
-int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
-{
-    return !is_event_counter(fd) && strikes("epoll_ctl")
-               ? -1
-               : (int)syscall(SYS_epoll_ctl, epfd, op, fd, event);
-}
-
-int epoll_create1(int flags)
-{
-    return strikes("epoll_create1") ? -1 : (int)syscall(SYS_epoll_create1, flags);
-}
-#endif
 
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*fn)(void *),
                           void *arg);

@@ -29,7 +29,7 @@
 
 #define CRESS_VERSION "0.1.0"
 
-/* Every span and every point in time: seconds, as in libev and gevent. */
+/* Every span and every point in time: seconds, as in gevent. */
 typedef double cress_seconds;
 
 /* A timeout that never passes. Zero and less: do not wait. */

@@ -89,7 +89,7 @@ typedef struct cress_tls_stream {
     cress_socket_stream *socket;
     cress_tls_context *context;
     struct ssl_st *ssl;
-    uint64_t io[6]; /* the event loop's watcher for room to write */
+    uint64_t io[3]; /* the event loop's watcher for room to write */
     char *out;      /* what the kernel has not taken: out + out_start, up to out_end */
     size_t out_start, out_end, out_size;
     cress_semaphore turn;  /* to write */

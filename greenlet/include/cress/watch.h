@@ -17,10 +17,8 @@
 #include <cress/greenlet.h>
 
 typedef struct cress_watch {
-    uint64_t io[6]; /* the event loop's own watcher */
-    cress_greenlet *waiter;
+    uint64_t io[3]; /* the event loop's own watcher, and who waits */
     void (*on_idle)(struct cress_watch *watch);
-    bool armed;
 } cress_watch;
 
 /* Nothing is armed before the first wait, rest or start. on_idle may be NULL: the
