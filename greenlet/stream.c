@@ -58,7 +58,7 @@ static ssize_t send_once(int fd, const struct iovec *iov, int count, int flags)
 /* [waits] The kernel has just said that there is none. */
 static int await_room(cress_stream *s)
 {
-    return fd_wait(fd_of(s), EV_WRITE, CRESS_FOREVER) < 0 ? -1 : 0;
+    return fd_wait(fd_of(s), LOOP_WRITE, CRESS_FOREVER) < 0 ? -1 : 0;
 }
 
 /* What is left after `sent` bytes: skips whole pieces; the first left is cut into `cut`. */
