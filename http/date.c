@@ -1,6 +1,4 @@
-/* Each response carries the date, which changes once a second: formatted then, copied
- * otherwise. time() is answered from the kernel's shared page, without a system call,
- * by the coarse clock. */
+/* Dates as HTTP writes them, whatever the locale. */
 #include "date.h"
 
 #include <string.h>
@@ -25,19 +23,4 @@ void date_format(char to[DATE_LEN + 1], time_t time)
     put_two(to + 17, tm.tm_hour);
     put_two(to + 20, tm.tm_min);
     put_two(to + 23, tm.tm_sec);
-}
-
-const char *date_now(void)
-{
-    static _Thread_local struct {
-        time_t second;
-        char text[DATE_LEN + 1];
-    } cached = { .second = -1 };
-    time_t now = time(NULL);
-
-    if (now != cached.second) {
-        date_format(cached.text, now);
-        cached.second = now;
-    }
-    return cached.text;
 }

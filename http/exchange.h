@@ -104,15 +104,16 @@ struct cress_response {
     const char *wrong;        /* what the app did wrong, for the log */
     uint16_t status;          /* 0: not started */
     uint8_t framing;          /* enum http_framing, once committed */
-    bool has_length, has_date, has_server, has_upgrade;
-    bool begun;     /* there were body bytes: too late for start_response */
-    bool committed; /* the head is in the output */
-    bool is_out;    /* and was handed to the kernel, or a part of it */
-    bool complete;  /* the framing is complete */
-    bool cut;       /* the message cannot be completed */
-    bool ignores_gone;
-    bool switched;    /* to another protocol: 101 */
-    bool is_replaced; /* by an error page, since the app failed */
+    /* Bits, so that several are looked at together. */
+    bool has_length : 1, has_date : 1, has_server : 1, has_upgrade : 1;
+    bool begun : 1;     /* there were body bytes: too late for start_response */
+    bool committed : 1; /* the head is in the output */
+    bool complete : 1;  /* the framing is complete */
+    bool cut : 1;       /* the message cannot be completed */
+    bool is_out : 1;    /* the head was handed to the kernel, or a part of it */
+    bool ignores_gone : 1;
+    bool switched : 1;    /* to another protocol: 101 */
+    bool is_replaced : 1; /* by an error page, since the app failed */
 };
 
 enum http_phase {

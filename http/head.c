@@ -16,42 +16,105 @@
 
 /* ---- the app's fields ------------------------------------------------------------------- */
 
-static bool is_servers_own(cress_str name)
+/* What a field is to us. */
+enum field_kind {
+    FIELD_NONE, /* malformed, or the server's own */
+    FIELD_LENGTH,
+    FIELD_DATE,
+    FIELD_SERVER,
+    FIELD_UPGRADE,
+    FIELD_OTHER,
+};
+
+static enum field_kind kind_if(bool is_it, enum field_kind kind)
 {
-    return cress_str_equal_nocase(name, "Connection") ||
-           cress_str_equal_nocase(name, "Transfer-Encoding") ||
-           cress_str_equal_nocase(name, "Keep-Alive");
+    return is_it ? kind : FIELD_OTHER;
+}
+
+#define IS(name, lower) text_matches((name).data, lower, sizeof(lower) - 1)
+
+static enum field_kind kind_of_name(cress_str name)
+{
+    switch (name.len) {
+    case 4:
+        return kind_if(IS(name, "date"), FIELD_DATE);
+    case 6:
+        return kind_if(IS(name, "server"), FIELD_SERVER);
+    case 7:
+        return kind_if(IS(name, "upgrade"), FIELD_UPGRADE);
+    case 10:
+        return kind_if(IS(name, "connection") || IS(name, "keep-alive"), FIELD_NONE);
+    case 14:
+        return kind_if(IS(name, "content-length"), FIELD_LENGTH);
+    case 17:
+        return kind_if(IS(name, "transfer-encoding"), FIELD_NONE);
+    default:
+        return FIELD_OTHER;
+    }
+}
+
+static enum field_kind kind_of(cress_str name, cress_str value)
+{
+    if (!text_is_token(name.data, name.len) || !text_is_value(value.data, value.len))
+        return FIELD_NONE;
+    return kind_of_name(name);
 }
 
 bool head_is_field(cress_str name, cress_str value)
 {
-    return text_all(name.data, name.len, TEXT_TOKEN) && text_is_value(value.data, value.len) &&
-           !is_servers_own(name);
+    return kind_of(name, value) != FIELD_NONE;
 }
 
-int head_reserve_fields(cress_response *res, size_t more)
+static int move_fields(cress_response *res, size_t capacity)
 {
-    struct http_exchange *x = exchange_of_response(res);
-    size_t wanted = res->fields_len + more, capacity = wanted < 512 ? wanted : wanted * 2;
+    char *fields = arena_alloc_text(&exchange_of_response(res)->arena, capacity);
+
+    if (!fields)
+        return -1;
+    res->fields = memcpy(fields, res->fields ? res->fields : "", res->fields_len);
+    res->fields_capacity = (uint32_t)capacity;
+    return 0;
+}
+
+static __attribute__((noinline)) int grow_fields(cress_response *res, size_t wanted)
+{
+    struct arena *arena = &exchange_of_response(res)->arena;
+    size_t half_more = wanted + wanted / 2;
+    size_t capacity = half_more < HEAD_MAX_FIELDS ? half_more : HEAD_MAX_FIELDS;
 
     if (wanted > HEAD_MAX_FIELDS)
         return fail_with(E2BIG);
-    if (wanted <= res->fields_capacity)
-        return 0;
-    char *fields = arena_alloc_text(&x->arena, capacity);
-    if (!fields)
-        return -1;
-    memcpy(fields, res->fields ? res->fields : "", res->fields_len);
-    res->fields = fields;
+    if (!res->fields)
+        return move_fields(res, wanted);
+    if (!arena_extend_text(arena, res->fields, res->fields_capacity, capacity))
+        return move_fields(res, capacity);
     res->fields_capacity = (uint32_t)capacity;
+    return 0;
+}
+
+static inline int reserve_fields(cress_response *res, size_t more)
+{
+    size_t wanted = res->fields_len + more;
+
+    return wanted <= res->fields_capacity ? 0 : grow_fields(res, wanted);
+}
+
+int head_add_lines(cress_response *res, cress_str lines)
+{
+    if (lines.len == 0)
+        return 0;
+    if (reserve_fields(res, lines.len) < 0)
+        return -1;
+    memcpy(res->fields + res->fields_len, lines.data, lines.len);
+    res->fields_len += (uint32_t)lines.len;
     return 0;
 }
 
 char *head_put_field(char *to, cress_str name, cress_str value)
 {
-    to = text_put(to, name.data, name.len);
+    to = text_put_short(to, name.data, name.len);
     to = TEXT_PUT(to, ": ");
-    to = text_put(to, value.data, value.len);
+    to = text_put_short(to, value.data, value.len);
     return TEXT_PUT(to, "\r\n");
 }
 
@@ -67,6 +130,16 @@ static int set_length(cress_response *res, cress_str value)
     return 0;
 }
 
+static void note_kind(cress_response *res, enum field_kind kind)
+{
+    if (kind == FIELD_DATE)
+        res->has_date = true;
+    else if (kind == FIELD_SERVER)
+        res->has_server = true;
+    else if (kind == FIELD_UPGRADE)
+        res->has_upgrade = true;
+}
+
 int head_add_field(cress_response *res, const char *name_text, const char *value_text)
 {
     if (!value_text)
@@ -74,15 +147,16 @@ int head_add_field(cress_response *res, const char *name_text, const char *value
 
     cress_str name = head_str(name_text), value = head_str(value_text);
 
-    if (!head_is_field(name, value))
+    enum field_kind kind = kind_of(name, value);
+
+    if (kind == FIELD_NONE)
         return fail_with(EINVAL);
-    if (cress_str_equal_nocase(name, "Content-Length"))
+    if (kind == FIELD_LENGTH)
         return set_length(res, value);
-    if (head_reserve_fields(res, name.len + value.len + sizeof ": \r\n") < 0)
+    if (reserve_fields(res, name.len + value.len + sizeof ": \r\n") < 0)
         return -1;
-    res->has_date |= cress_str_equal_nocase(name, "Date");
-    res->has_server |= cress_str_equal_nocase(name, "Server");
-    res->has_upgrade |= cress_str_equal_nocase(name, "Upgrade");
+    if (kind != FIELD_OTHER)
+        note_kind(res, kind);
     const char *end = head_put_field(res->fields + res->fields_len, name, value);
     res->fields_len = (uint32_t)(end - res->fields);
     return 0;
@@ -154,7 +228,7 @@ int cress_response_add_trailer(cress_response *res, const char *name_text, const
 
     cress_str name = head_str(name_text), value = head_str(value_text);
 
-    if (!text_all(name.data, name.len, TEXT_TOKEN) || !text_is_value(value.data, value.len) ||
+    if (!text_is_token(name.data, name.len) || !text_is_value(value.data, value.len) ||
         chunked_is_no_trailer(name))
         return fail_with(EINVAL);
     if (reserve_trailers(res, name.len + value.len + sizeof ": \r\n") < 0)
@@ -166,18 +240,36 @@ int cress_response_add_trailer(cress_response *res, const char *name_text, const
 
 /* ---- the head ------------------------------------------------------------------------------ */
 
-static char *put_status_line(char *to, int status)
-{
-    cress_str line = status == 200 ? CRESS_STR("HTTP/1.1 200 OK\r\n") : status_line(status);
+/* What nearly every head has, ready for this second. time() is answered from the kernel's shared
+ * page, without a system call. */
+#define STAMP "Server: " SERVER "\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
 
-    if (line.data)
-        return text_put(to, line.data, line.len);
-    to = TEXT_PUT(to, "HTTP/1.1 ");
-    to = text_put_u64(to, (uint64_t)status);
-    return TEXT_PUT(to, " Unknown\r\n");
+enum { STAMP_LEN = sizeof STAMP - 1, DATE_LINE_LEN = sizeof "Date: \r\n" - 1 + DATE_LEN };
+
+static _Thread_local struct {
+    time_t second;
+    char text[STAMP_LEN + 1];
+} stamp = { -1, STAMP };
+
+static COLD void renew_stamp(time_t now)
+{
+    char date[DATE_LEN + 1], *line = stamp.text + STAMP_LEN - DATE_LINE_LEN;
+
+    date_format(date, now);
+    memcpy(line + sizeof "Date: " - 1, date, DATE_LEN);
+    stamp.second = now;
 }
 
-static char *put_server(char *to, const char *software)
+static HOT const char *stamp_now(void)
+{
+    time_t now = time(NULL);
+
+    if (now != stamp.second)
+        renew_stamp(now);
+    return stamp.text;
+}
+
+static COLD char *put_server(char *to, const char *software)
 {
     if (!software)
         return TEXT_PUT(to, "Server: " SERVER "\r\n");
@@ -187,58 +279,77 @@ static char *put_server(char *to, const char *software)
                           (cress_str){ software, strnlen(software, HEAD_MAX_SOFTWARE) });
 }
 
-static char *put_date(char *to)
+/* Server and Date, unless the app gave them. */
+static HOT char *put_stamp(char *to, const struct http_exchange *x)
 {
-    to = TEXT_PUT(to, "Date: ");
-    to = text_put(to, date_now(), DATE_LEN);
-    return TEXT_PUT(to, "\r\n");
+    const char *text = stamp_now(), *software = x->http->config->server_software;
+    bool has_one = x->res.has_server || x->res.has_date;
+
+    if (!software && !has_one)
+        return text_put(to, text, STAMP_LEN);
+    if (!x->res.has_server)
+        to = put_server(to, software);
+    if (!x->res.has_date)
+        to = text_put(to, text + STAMP_LEN - DATE_LINE_LEN, DATE_LINE_LEN);
+    return to;
 }
 
-bool head_closes(const struct http_exchange *x)
+/* Will the connection close behind this response? */
+static inline bool closes(const struct http_exchange *x)
 {
     return x->http->closing || x->env.closes || x->http->config->keep_alive <= 0;
 }
 
-/* RFC 9110 7.8: who names a protocol, as in a 426, says so in Connection as well. */
-static char *put_upgrade_option(char *to, struct http_exchange *x)
+/* Says whether the connection goes on. RFC 9110 7.8: who names a protocol, as in a 426, says so
+ * here as well. */
+static COLD char *put_connection(char *to, struct http_exchange *x)
 {
-    if (!head_closes(x))
-        return TEXT_PUT(to, "Connection: Upgrade\r\n");
-    x->http->closing = true;
-    return TEXT_PUT(to, "Connection: close, Upgrade\r\n");
-}
+    bool upgrades = x->res.has_upgrade && x->env.minor == 1;
 
-/* Says whether the connection goes on, where the version does not say so itself. */
-static char *put_connection(char *to, struct http_exchange *x)
-{
-    if (x->res.has_upgrade && x->env.minor == 1)
-        return put_upgrade_option(to, x);
-    if (!head_closes(x))
-        return x->env.minor == 0 ? TEXT_PUT(to, "Connection: keep-alive\r\n") : to;
+    if (!closes(x))
+        return upgrades ? TEXT_PUT(to, "Connection: Upgrade\r\n")
+                        : TEXT_PUT(to, "Connection: keep-alive\r\n");
     x->http->closing = true;
+    if (upgrades)
+        return TEXT_PUT(to, "Connection: close, Upgrade\r\n");
     return x->env.minor == 0 && x->env.method.data ? to : TEXT_PUT(to, "Connection: close\r\n");
 }
 
-char *head_put_length(char *to, uint64_t length)
+/* Does the version say all that there is to say? */
+static inline bool is_plain_connection(const struct http_exchange *x)
+{
+    return x->env.minor == 1 && !x->res.has_upgrade && !closes(x);
+}
+
+static HOT char *put_type(char *to, cress_str type)
+{
+    to = TEXT_PUT(to, "Content-Type: ");
+    to = text_put_short(to, type.data, type.len);
+    return TEXT_PUT(to, "\r\n");
+}
+
+static HOT char *put_length(char *to, uint64_t length)
 {
     to = TEXT_PUT(to, "Content-Length: ");
     to = text_put_u64(to, length);
     return TEXT_PUT(to, "\r\n");
 }
 
-char *head_put_opening(char *to, struct http_exchange *x, cress_response *res)
+char *head_put(char *to, struct http_exchange *x, cress_str type)
 {
-    to = put_status_line(to, res->status);
-    if (!res->has_server)
-        to = put_server(to, x->http->config->server_software);
-    if (!res->has_date)
-        to = put_date(to);
-    return put_connection(to, x);
-}
+    const cress_response *res = &x->res;
 
-size_t head_size(const struct http_exchange *x, const cress_response *res)
-{
-    const char *software = x->http->config->server_software;
-
-    return HEAD_ROOM + res->fields_len + (software ? strnlen(software, HEAD_MAX_SOFTWARE) : 0);
+    to = status_put_line(to, res->status);
+    to = put_stamp(to, x);
+    if (!is_plain_connection(x))
+        to = put_connection(to, x);
+    if (type.len > 0)
+        to = put_type(to, type);
+    if (res->framing == FRAMING_LENGTH)
+        to = put_length(to, res->length);
+    else if (res->framing == FRAMING_CHUNKED)
+        to = TEXT_PUT(to, "Transfer-Encoding: chunked\r\n");
+    if (res->fields_len > 0)
+        to = text_put(to, res->fields, res->fields_len);
+    return TEXT_PUT(to, "\r\n");
 }

@@ -7,9 +7,9 @@
 #include <string.h>
 
 enum {
-    HEAD_MAX_FIELDS = 11 << 10, /* bytes of the app's fields */
-    HEAD_MAX_SOFTWARE = 256,    /* and of Server */
-    HEAD_ROOM = 512,            /* what we add: status line, Date, Server, framing */
+    HEAD_MAX_FIELDS = 11 << 10,          /* bytes of the app's fields */
+    HEAD_MAX_SOFTWARE = 256,             /* and of Server */
+    HEAD_ROOM = 512 + HEAD_MAX_SOFTWARE, /* what we add: status line, Date, Server, framing */
 };
 
 static inline cress_str head_str(const char *text)
@@ -24,21 +24,17 @@ void head_restart(cress_response *res, int status);
 
 /* One more field, whatever was begun already: errors as cress_response_add_header. */
 int head_add_field(cress_response *res, const char *name, const char *value);
-/* Room for so many bytes of fields behind those that are there. -1: ENOMEM, E2BIG. */
-int head_reserve_fields(cress_response *res, size_t more);
+/* Whole lines, sound ones, behind those that are there. -1: ENOMEM, E2BIG. */
+int head_add_lines(cress_response *res, cress_str lines);
 /* Can an app set it? Not those of the connection. */
 bool head_is_field(cress_str name, cress_str value);
 
-/* Will the connection close behind this response? */
-bool head_closes(const struct http_exchange *x);
-
 /* ---- formatting: each returns the end of what it put ------------------------------------- */
 
-/* No head is larger, but for what comes with put_field. */
-size_t head_size(const struct http_exchange *x, const cress_response *res);
-/* The status line, Server, Date, Connection: decides whether the connection goes on. */
-char *head_put_opening(char *to, struct http_exchange *x, cress_response *res);
-char *head_put_length(char *to, uint64_t length);
+/* The whole head, for the framing that was decided: at most HEAD_ROOM bytes, those of the fields, and
+ * those of `type`, the content's if it is not among the fields. Decides whether the connection
+ * goes on. */
+char *head_put(char *to, struct http_exchange *x, cress_str type);
 char *head_put_field(char *to, cress_str name, cress_str value);
 
 #endif

@@ -9,6 +9,7 @@
 #include <cress/http1.h>
 
 #include "environ.h"
+#include "fail.h"
 #include "head.h"
 #include "hook.h"
 #include "input.h"
@@ -216,7 +217,7 @@ static const char *describe_failure(bool is_answered, int error)
 }
 
 /* A limit that passed, a kill and a faulty body are not the app's doing. */
-static const char *fail_request(struct http_exchange *x, int error)
+static COLD const char *fail_request(struct http_exchange *x, int error)
 {
     int status = x->res.wrong ? 500 : status_for(x, error);
     bool is_answered = response_error(&x->res, status, CRESS_STR(""));
@@ -229,11 +230,11 @@ static const char *fail_request(struct http_exchange *x, int error)
 /* Is the next request here, so that its answer may go out with this one? */
 static bool has_more(const struct http_exchange *x)
 {
-    return x->input.ended && x->pos < x->fill && !x->http->closing;
+    return x->pos < x->fill && x->input.ended && !x->http->closing;
 }
 
 /* The rest of the body, so that the next request can be found behind it. */
-static void leave_body(struct http_exchange *x)
+static COLD void leave_body(struct http_exchange *x)
 {
     if (x->http->closing || !input_drain(x))
         x->http->closing = true;
@@ -242,7 +243,7 @@ static void leave_body(struct http_exchange *x)
 }
 
 /* The other protocol has ended: nothing is left to say, but something to be read. */
-static const char *finish_switched(struct http_exchange *x, int result, int error)
+static COLD const char *finish_switched(struct http_exchange *x, int result, int error)
 {
     bool is_usual = result == 0 || error == ECANCELED || error == ETIMEDOUT || error == EPIPE;
 
@@ -262,8 +263,6 @@ static const char *finish_response(struct http_exchange *x, int result, int erro
         wrong = response_complete(&x->res);
     else
         wrong = fail_request(x, result == 0 ? x->res.lost : error);
-    if (head_closes(x))
-        x->http->closing = true;
     if (!has_more(x) && output_flush(x) < 0)
         x->http->closing = true;
     return wrong;
@@ -272,25 +271,34 @@ static const char *finish_response(struct http_exchange *x, int result, int erro
 /* Who is being stopped gets so long, at most, to send what it has to say. */
 static const cress_seconds LAST_WORDS = 2.0;
 
-const char *cress_http1_finish(cress_http1 *h, int result, int error)
+static const char *finish(struct http_exchange *x, int result, int error)
 {
-    struct http_exchange *x = h->exchange;
-    bool is_shielded = cress_check() < 0;
-    cress_timeout shield;
-
-    assert(x && x->phase == PHASE_REQUEST);
-    if (is_shielded) {
-        h->closing = true; /* this greenlet can wait for no other request */
-        cress_timeout_start_shielded(&shield, fmin(config_write_timeout(h->config), LAST_WORDS));
-    }
     const char *wrong = finish_response(x, result, error);
+
     environ_run_deferred(&x->env);
-    if (!h->gone)
+    if (!x->input.ended && !x->http->gone)
         leave_body(x);
-    if (is_shielded)
-        cress_timeout_close(&shield);
     x->phase = PHASE_DONE;
     return wrong;
+}
+
+static COLD const char *finish_shielded(struct http_exchange *x, int result, int error)
+{
+    cress_timeout shield;
+
+    x->http->closing = true; /* this greenlet can wait for no other request */
+    cress_timeout_start_shielded(&shield, fmin(config_write_timeout(x->http->config), LAST_WORDS));
+    const char *wrong = finish(x, result, error);
+    cress_timeout_close(&shield);
+    return wrong;
+}
+
+const char *cress_http1_finish(cress_http1 *h, int result, int error)
+{
+    assert(h->exchange && h->exchange->phase == PHASE_REQUEST);
+    if (cress_check() < 0)
+        return finish_shielded(h->exchange, result, error);
+    return finish(h->exchange, result, error);
 }
 
 void cress_http1_refuse(cress_http1 *h, int status, int retry_after)

@@ -369,12 +369,10 @@ int cress_input_read_all(cress_environ *env, size_t limit, cress_str *ret_body)
 
 /* ---- what is left over ------------------------------------------------------------------------ */
 
-bool input_blocks_next(const struct http_exchange *x)
+bool input_blocks_next_request(const struct http_exchange *x)
 {
     const struct http_input *input = &x->input;
 
-    if (input->ended)
-        return false;
     if (input->error || input->expects_continue || x->phase == PHASE_HEAD)
         return true;
     return input->kind == BODY_COUNTED && input->left > INPUT_MAX_DRAIN;

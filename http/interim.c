@@ -26,13 +26,6 @@ static ssize_t measure_fields(const cress_header headers[])
     return (ssize_t)size;
 }
 
-static char *put_interim(char *to, int status)
-{
-    cress_str line = status_line(status);
-
-    return text_put(to, line.data, line.len);
-}
-
 static char *put_fields(char *to, const cress_header headers[])
 {
     for (const cress_header *header = headers; header && header->name; header++)
@@ -64,7 +57,7 @@ int cress_response_early_hints(cress_response *res, const cress_header headers[]
     char *to = output_begin(x, HEAD_ROOM + (size_t)size);
     if (!to)
         return -1;
-    to = put_fields(put_interim(to, 103), headers);
+    to = put_fields(status_put_line(to, 103), headers);
     output_end(x, TEXT_PUT(to, "\r\n"));
     return output_flush(x);
 }
@@ -82,7 +75,7 @@ int response_switch(cress_response *res, const char *protocol, const cress_heade
     if (!to)
         return -1;
     head_restart(res, 101);
-    to = TEXT_PUT(put_interim(to, 101), "Connection: Upgrade\r\n");
+    to = TEXT_PUT(status_put_line(to, 101), "Connection: Upgrade\r\n");
     to = put_fields(head_put_field(to, CRESS_STR("Upgrade"), head_str(protocol)), headers);
     output_end(x, TEXT_PUT(to, "\r\n"));
     res->framing = FRAMING_NONE;

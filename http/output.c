@@ -7,8 +7,9 @@
  */
 #include "output.h"
 
+#include "fail.h"
+
 #include <assert.h>
-#include <errno.h>
 #include <unistd.h>
 
 enum {
@@ -19,13 +20,17 @@ enum {
     FILE_COPY = 8 << 10, /* smaller pieces of a file are collected */
 };
 
-static void free_output(struct http_exchange *x)
+static inline void give_back(struct http_exchange *x)
 {
-    if (x->out_start < x->out_end || !x->out)
-        return;
     block_put(BLOCK_OUTPUT, x->out);
     x->out = NULL;
     x->out_start = x->out_end = 0;
+}
+
+static void free_output(struct http_exchange *x)
+{
+    if (x->out && x->out_start == x->out_end)
+        give_back(x);
 }
 
 static int fail(struct http_exchange *x)
@@ -73,18 +78,24 @@ static ssize_t send_slice(struct http_exchange *x, const struct iovec *iov)
     return sent;
 }
 
-static ssize_t send_some(struct http_exchange *x, const struct iovec *iov, int count, int flags)
+static COLD ssize_t wait_and_send(struct http_exchange *x, const struct iovec *iov)
 {
-    ssize_t sent = cress_stream_writev(x->http->stream, iov, count, CRESS_STREAM_DONTWAIT | flags);
-
-    if (sent >= 0 || errno != EAGAIN)
-        return sent;
+    if (errno != EAGAIN)
+        return -1;
     x->busy = true;
-    sent = send_slice(x, iov);
+    ssize_t sent = send_slice(x, iov);
     x->busy = false;
     if (sent > 0)
         x->taken += (size_t)sent;
     return sent;
+}
+
+static inline ssize_t send_some(struct http_exchange *x, const struct iovec *iov, int count,
+                                int flags)
+{
+    ssize_t sent = cress_stream_writev(x->http->stream, iov, count, CRESS_STREAM_DONTWAIT | flags);
+
+    return sent >= 0 ? sent : wait_and_send(x, iov);
 }
 
 static struct iovec collected(const struct http_exchange *x)
@@ -100,23 +111,36 @@ static int check_sendable(const struct http_exchange *x)
     return -1;
 }
 
-/* All pieces, of which the first `own` bytes are what was collected. */
-static int send_pieces(struct http_exchange *x, struct iovec *iov, int count, int flags)
+static void note_sent(struct http_exchange *x, size_t of_collected)
 {
-    size_t own = output_pending(x);
+    if (x->res.committed)
+        x->res.is_out = true;
+    x->out_start += of_collected;
+}
 
-    while (count > 0) {
-        ssize_t sent = send_some(x, iov, count, flags);
+/* All pieces, of which the first `own` bytes are what was collected. `sent`: what came of the first
+ * send_some. */
+static __attribute__((noinline)) int send_rest(struct http_exchange *x, struct iovec *iov,
+                                               int count, int flags, ssize_t sent)
+{
+    for (size_t own = output_pending(x);;) {
         if (sent < 0)
             return fail(x);
-        x->res.is_out |= x->res.committed;
         size_t of_own = (size_t)sent < own ? (size_t)sent : own;
         own -= of_own;
-        x->out_start += of_own;
+        note_sent(x, of_own);
         advance(&iov, &count, (size_t)sent);
+        if (count == 0)
+            break;
+        sent = send_some(x, iov, count, flags);
     }
     free_output(x);
     return 0;
+}
+
+static int send_pieces(struct http_exchange *x, struct iovec *iov, int count)
+{
+    return send_rest(x, iov, count, 0, send_some(x, iov, count, 0));
 }
 
 /* How many of these make a turn: more than TURN bytes, perhaps, by what the last has too many. */
@@ -155,24 +179,31 @@ static int send_in_turns(struct http_exchange *x, struct iovec *iov, int count)
         struct iovec rest = { .iov_len = bytes > TURN ? bytes - TURN : 0 };
         last->iov_len -= rest.iov_len;
         rest.iov_base = (char *)last->iov_base + last->iov_len;
-        if (send_pieces(x, iov, some, 0) < 0 || let_others_run(x) < 0)
+        if (send_pieces(x, iov, some) < 0 || let_others_run(x) < 0)
             return -1;
         *last = rest;
         iov = last;
         count -= some - 1;
     }
-    if (send_pieces(x, iov, count, 0) < 0)
+    if (send_pieces(x, iov, count) < 0)
         return -1;
     if (x->phase == PHASE_REQUEST)
         exchange_take_turns_after(x, bytes);
     return 0;
 }
 
-static int send_collected(struct http_exchange *x, int flags)
+/* There is something. */
+static HOT int send_collected(struct http_exchange *x, int flags)
 {
+    if (check_sendable(x) < 0)
+        return -1;
     struct iovec iov = collected(x);
-
-    return check_sendable(x) < 0 ? -1 : send_pieces(x, &iov, 1, flags);
+    ssize_t sent = send_some(x, &iov, 1, flags);
+    if (sent != (ssize_t)iov.iov_len)
+        return send_rest(x, &iov, 1, flags, sent);
+    note_sent(x, iov.iov_len);
+    give_back(x);
+    return 0;
 }
 
 int output_flush(struct http_exchange *x)
@@ -250,8 +281,7 @@ void output_push(struct http_exchange *x)
     struct iovec iov = collected(x);
     ssize_t sent = cress_stream_writev(x->http->stream, &iov, 1, CRESS_STREAM_DONTWAIT);
     if (sent > 0) {
-        x->res.is_out |= x->res.committed;
-        x->out_start += (size_t)sent;
+        note_sent(x, (size_t)sent);
         free_output(x);
     } else if (sent < 0 && exchange_is_peer_error(errno)) {
         /* Who waits for it is told by cress_http1_pull: here the running greenlet is
@@ -262,20 +292,20 @@ void output_push(struct http_exchange *x)
     errno = error;
 }
 
-static char *take_block(struct http_exchange *x)
+char *output_begin_block(struct http_exchange *x)
 {
     x->out = block_get(BLOCK_OUTPUT);
     x->out_start = x->out_end = 0;
     return x->out;
 }
 
-char *output_begin(struct http_exchange *x, size_t room)
+char *output_make_room(struct http_exchange *x, size_t room)
 {
     assert(room <= OUTPUT_SIZE);
     while (x->out && OUTPUT_SIZE - x->out_end < room)
         if (output_flush(x) < 0) /* meanwhile another greenlet may have written */
             return NULL;
-    return x->out || take_block(x) ? x->out + x->out_end : NULL;
+    return x->out ? x->out + x->out_end : output_begin_block(x);
 }
 
 static ssize_t copy_file(struct http_exchange *x, int fd, off_t offset, size_t len)

@@ -6,9 +6,18 @@
 
 enum { OUTPUT_SIZE = BLOCK_OUTPUT_SIZE };
 
+/* output_begin, where nothing is collected; and [waits] where there is no room. */
+char *output_begin_block(struct http_exchange *x);
+char *output_make_room(struct http_exchange *x, size_t room);
+
 /* [waits] Where `room` bytes (at most OUTPUT_SIZE) can be written; then tell how many
  * were, by output_end. NULL: ENOMEM, or as output_flush. */
-char *output_begin(struct http_exchange *x, size_t room);
+static inline char *output_begin(struct http_exchange *x, size_t room)
+{
+    if (!x->out)
+        return output_begin_block(x);
+    return OUTPUT_SIZE - x->out_end >= room ? x->out + x->out_end : output_make_room(x, room);
+}
 
 static inline void output_end(struct http_exchange *x, const char *end)
 {

@@ -29,7 +29,7 @@ enum {
     CHUNK_ROOM = 24,      /* around a chunk: its size in hexadecimal, three line ends */
 };
 
-_Static_assert(HEAD_MAX_FIELDS + HEAD_MAX_SOFTWARE + HEAD_ROOM + COPY_BELOW <= BLOCK_OUTPUT_SIZE,
+_Static_assert(HEAD_MAX_FIELDS + HEAD_ROOM + COPY_BELOW <= BLOCK_OUTPUT_SIZE,
                "a head and a small body fit into a block");
 
 static bool is_head_request(const struct http_exchange *x)
@@ -72,7 +72,7 @@ static void decide_framing(struct http_exchange *x, cress_response *res, bool is
 static int commit(cress_response *res, bool is_whole)
 {
     struct http_exchange *x = exchange_of_response(res);
-    char *to = output_begin(x, head_size(x, res));
+    char *to = output_begin(x, HEAD_ROOM + res->fields_len);
 
     if (!to)
         return -1;
@@ -80,13 +80,7 @@ static int commit(cress_response *res, bool is_whole)
     decide_framing(x, res, is_whole);
     if (res->framing == FRAMING_CLOSE || (is_whole && input_blocks_next(x)))
         x->http->closing = true;
-    to = head_put_opening(to, x, res);
-    if (res->framing == FRAMING_LENGTH)
-        to = head_put_length(to, res->length);
-    else if (res->framing == FRAMING_CHUNKED)
-        to = TEXT_PUT(to, "Transfer-Encoding: chunked\r\n");
-    to = text_put(to, res->fields ? res->fields : "", res->fields_len);
-    output_end(x, TEXT_PUT(to, "\r\n"));
+    output_end(x, head_put(to, x, CRESS_STR("")));
     res->committed = true;
     return 0;
 }
@@ -105,7 +99,7 @@ static char *put_chunk_size(char *to, size_t len)
     return TEXT_PUT(to, "\r\n");
 }
 
-static int put_small(struct http_exchange *x, const void *data, size_t len, bool is_chunk)
+static HOT int put_small(struct http_exchange *x, const void *data, size_t len, bool is_chunk)
 {
     char *to = output_begin(x, len + CHUNK_ROOM);
 
@@ -113,7 +107,7 @@ static int put_small(struct http_exchange *x, const void *data, size_t len, bool
         return -1;
     if (is_chunk)
         to = put_chunk_size(to, len);
-    to = text_put(to, data, len);
+    to = text_put_short(to, data, len);
     if (is_chunk)
         to = TEXT_PUT(to, "\r\n");
     output_end(x, to);
@@ -131,7 +125,7 @@ static int put_large(struct http_exchange *x, const void *data, size_t len, bool
     return output_send(x, data, len, is_chunk ? "\r\n" : "");
 }
 
-static int put_body(cress_response *res, const void *data, size_t len)
+static HOT int put_body(cress_response *res, const void *data, size_t len)
 {
     struct http_exchange *x = exchange_of_response(res);
     bool is_chunk = res->framing == FRAMING_CHUNKED;
@@ -154,29 +148,40 @@ int response_too_long(cress_response *res)
     return fail_with(EMSGSIZE);
 }
 
-/* May len more bytes be written, apart from the Content-Length? */
-int response_check_open(cress_response *res, size_t len)
+static COLD int refuse_write(cress_response *res)
 {
     const struct http_exchange *x = exchange_of_response(res);
 
-    if (cress_check() < 0)
-        return -1;
     if (res->status == 0 || res->complete)
         return fail_with(EINVAL);
     if (x->broken || x->http->gone || res->cut)
         return fail_with(EPIPE);
     if (x->busy)
         return fail_with(EBUSY);
-    if (len > 0 && (res->status == 204 || res->status == 205)) {
-        res->wrong = "wrote a body where the status allows none";
-        return fail_with(EINVAL);
-    }
+    res->wrong = "wrote a body where the status allows none";
+    return fail_with(EINVAL);
+}
+
+static HOT int check_open(cress_response *res, size_t len)
+{
+    const struct http_exchange *x = exchange_of_response(res);
+    if (cress_check() < 0)
+        return -1;
+    if (res->complete || res->cut || !res->status || x->broken || x->busy || x->http->gone ||
+        (len > 0 && (res->status == 204 || res->status == 205)))
+        return refuse_write(res);
     return 0;
 }
 
-static int check_writable(cress_response *res, size_t len)
+/* May len more bytes be written, apart from the Content-Length? */
+int response_check_open(cress_response *res, size_t len)
 {
-    if (response_check_open(res, len) < 0)
+    return check_open(res, len);
+}
+
+static HOT int check_writable(cress_response *res, size_t len)
+{
+    if (check_open(res, len) < 0)
         return -1;
     if (res->has_length && len > res->length - res->sent)
         return response_too_long(res);
@@ -189,18 +194,21 @@ bool response_drops_body(const cress_response *res)
     return is_head_request(exchange_of_response(res)) || status_is_bodiless(res->status);
 }
 
-/* [waits] Sees to the head before len bytes. 1: they are to be sent; 0: they are dropped. */
-static int begin_body(cress_response *res, size_t len)
+/* [waits] Sees to the head before len bytes. */
+static HOT int begin_body(cress_response *res, size_t len)
 {
     if (check_writable(res, len) < 0)
         return -1;
     if (!res->committed && commit(res, false) < 0)
         return -1;
     res->begun = true;
-    if (!response_drops_body(res))
-        return 1;
+    return 0;
+}
+
+/* This never waits, and there may be no end of it. */
+static COLD int drop_body(cress_response *res, size_t len)
+{
     res->sent += len;
-    /* Dropping never waits, and there may be no end of it. */
     exchange_take_turns(exchange_of_response(res));
     return cress_check();
 }
@@ -218,10 +226,10 @@ static int note_result(cress_response *res, int result)
 
 int response_write_body(cress_response *res, const void *data, size_t len)
 {
-    int sends = begin_body(res, len);
-
-    if (sends <= 0)
-        return sends;
+    if (begin_body(res, len) < 0)
+        return -1;
+    if (response_drops_body(res))
+        return drop_body(res, len);
     if (put_body(res, data, len) < 0)
         return -1;
     return flush_for_others(exchange_of_response(res));
@@ -330,10 +338,11 @@ int response_send_body(cress_response *res, int fd, off_t offset, size_t len)
         res->length = len;
         res->has_length = true;
     }
-    int sends = begin_body(res, len);
-    if (sends <= 0 || len == 0)
-        return sends < 0 ? -1 : 0;
-    if (put_file(res, fd, offset, len) < 0)
+    if (begin_body(res, len) < 0)
+        return -1;
+    if (response_drops_body(res))
+        return drop_body(res, len);
+    if (len > 0 && put_file(res, fd, offset, len) < 0)
         return -1;
     return flush_for_others(exchange_of_response(res));
 }
@@ -353,41 +362,37 @@ int cress_response_send_file(cress_response *res, int fd, off_t offset, size_t l
 
 /* ---- the whole at once ---------------------------------------------------------------------- */
 
-static char *put_respond_head(char *to, struct http_exchange *x, cress_str type, size_t len)
+/* [waits, if it is large] What is not to be sent in one piece with the head. */
+static int send_body(struct http_exchange *x, const void *body, size_t len)
 {
-    cress_response *res = &x->res;
-
-    to = head_put_opening(to, x, res);
-    if (type.len > 0)
-        to = head_put_field(to, CRESS_STR("Content-Type"), type);
-    if (res->framing == FRAMING_LENGTH)
-        to = head_put_length(to, len);
-    return TEXT_PUT(to, "\r\n");
+    if (output_send(x, body, len, "") == 0)
+        return 0;
+    x->res.cut = true;
+    return -1;
 }
 
-static int put_response(struct http_exchange *x, cress_str type, const void *body, size_t len)
+static HOT int put_response(struct http_exchange *x, cress_str type, const void *body, size_t len)
 {
     cress_response *res = &x->res;
-    bool drops = response_drops_body(res);
-    size_t copied = !drops && len < COPY_BELOW ? len : 0;
-    char *to = output_begin(x, head_size(x, res) + type.len + copied);
+    size_t content = is_head_request(x) || res->framing == FRAMING_NONE ? 0 : len;
+    size_t copied = content < COPY_BELOW ? content : 0;
+    char *to = output_begin(x, HEAD_ROOM + type.len + copied);
 
     if (!to)
         return -1;
     res->mark = (size_t)(to - x->out);
-    to = put_respond_head(to, x, type, len);
-    output_end(x, copied ? text_put(to, body, copied) : to);
+    to = head_put(to, x, type);
+    output_end(x, text_put_short(to, body, copied));
     res->begun = res->committed = true;
-    res->sent = res->length = len;
-    if (!drops && !copied && len && output_send(x, body, len, "") < 0) {
-        res->cut = true;
+    res->sent = len;
+    if (content > copied && send_body(x, body, len) < 0)
         return -1;
-    }
-    res->body_bytes = drops ? 0 : len;
+    res->body_bytes = content;
     return flush_for_others(x);
 }
 
-static int respond(cress_response *res, int status, cress_str type, const void *body, size_t len)
+static HOT int respond(cress_response *res, int status, cress_str type, const void *body,
+                       size_t len)
 {
     struct http_exchange *x = exchange_of_response(res);
 
@@ -401,6 +406,7 @@ static int respond(cress_response *res, int status, cress_str type, const void *
     if (check_writable(res, len) < 0)
         return -1;
     res->has_length = true;
+    res->length = len;
     if (res->hooks)
         return hooks_respond(res, type, body, len);
     res->framing = status_is_bodiless(status) ? FRAMING_NONE : FRAMING_LENGTH;
@@ -417,7 +423,7 @@ int cress_respond(cress_response *res, int status, const char *type, const void 
 /* ---- the end -------------------------------------------------------------------------------- */
 
 /* The client gets what was collected and sees that it is not all. */
-static void cut(struct http_exchange *x)
+static COLD void cut(struct http_exchange *x)
 {
     output_push(x); /* not output_flush: who does not read is not waited for */
     x->res.cut = x->broken = true;
@@ -442,7 +448,7 @@ static bool is_short(const struct http_exchange *x)
 {
     const cress_response *res = &x->res;
 
-    return res->framing == FRAMING_LENGTH && !is_head_request(x) && res->sent < res->length;
+    return res->sent < res->length && res->framing == FRAMING_LENGTH && !is_head_request(x);
 }
 
 static int end_chunks(struct http_exchange *x)
@@ -453,7 +459,8 @@ static int end_chunks(struct http_exchange *x)
     if (!to)
         return -1;
     to = TEXT_PUT(to, "0\r\n");
-    to = text_put(to, res->trailers ? res->trailers : "", res->trailers_len);
+    if (res->trailers_len > 0)
+        to = text_put(to, res->trailers, res->trailers_len);
     output_end(x, TEXT_PUT(to, "\r\n"));
     return 0;
 }
@@ -472,7 +479,7 @@ static inline int complete_framing(struct http_exchange *x)
     return -1;
 }
 
-static const char *answer_for_silent(cress_response *res)
+static COLD const char *answer_for_silent(cress_response *res)
 {
     const cress_timeout *limit = exchange_of_response(res)->http->limit;
     bool is_late = limit && cress_timeout_expired(limit);
@@ -497,23 +504,21 @@ const char *response_complete(cress_response *res)
     return res->wrong;
 }
 
-static void put_error_page(struct http_exchange *x, cress_str extra)
+static void put_error_page(struct http_exchange *x)
 {
     cress_response *res = &x->res;
     const char *reason = cress_status_reason(res->status);
     size_t reason_len = strlen(reason), len = 4 + reason_len + 1;
     bool has_body = !is_head_request(x);
-    char *to = output_begin(x, head_size(x, res) + extra.len + len);
+    char *to = output_begin(x, HEAD_ROOM + res->fields_len + len);
 
     if (!to) {
         cut(x);
         return;
     }
-    to = head_put_opening(to, x, res);
-    to = text_put(to, extra.data, extra.len);
-    to = TEXT_PUT(to, "Content-Type: text/plain\r\n");
-    to = head_put_length(to, len);
-    to = TEXT_PUT(to, "\r\n");
+    res->framing = FRAMING_LENGTH;
+    res->length = res->sent = len;
+    to = head_put(to, x, CRESS_STR("text/plain"));
     if (has_body) {
         to = text_put_u64(to, res->status);
         to = TEXT_PUT(to, " ");
@@ -560,10 +565,11 @@ bool response_error(cress_response *res, int status, cress_str extra)
         res->hooks = NULL;
     }
     head_restart(res, status);
+    head_add_lines(res, extra); /* without memory for them they are left out */
     res->committed = true;
     if (input_blocks_next(x))
         x->http->closing = true;
-    put_error_page(x, extra);
+    put_error_page(x);
     return true;
 }
 

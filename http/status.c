@@ -1,6 +1,8 @@
 /* Status codes of RFC 9110 15 and the IANA registry, with their lines ready to copy. */
 #include "status.h"
 
+#include "text.h"
+
 #include <cress/response.h>
 
 #define STATUS_CODES(X)                       \
@@ -78,14 +80,35 @@ const char *cress_status_reason(int status)
     }
 }
 
-cress_str status_line(int status)
-{
-    switch (status) {
+struct line {
+    char text[STATUS_ROOM - 1];
+    uint8_t len;
+};
+
 #define LINE(code, reason) \
-    case code:             \
-        return CRESS_STR("HTTP/1.1 " #code " " reason "\r\n");
-        STATUS_CODES(LINE)
-    default:
-        return (cress_str){ NULL, 0 };
-    }
+    { "HTTP/1.1 " #code " " reason "\r\n", sizeof("HTTP/1.1 " #code " " reason "\r\n") - 1 },
+static const struct line lines[] = { STATUS_CODES(LINE) };
+
+#define NAME(code, reason) PLACE_##code,
+enum { STATUS_CODES(NAME) PLACES };
+
+/* One more than the place of its line; 0: it has none. */
+#define PLACE(code, reason) [code] = PLACE_##code + 1,
+static const uint8_t places[] = { STATUS_CODES(PLACE) };
+
+static char *put_unknown(char *to, int status)
+{
+    to = text_put_u64(TEXT_PUT(to, "HTTP/1.1 "), (uint64_t)status);
+    return TEXT_PUT(to, " Unknown\r\n");
+}
+
+/* All that there is room for is copied: that many bytes, which the compiler knows, are three
+ * moves. */
+char *status_put_line(char *to, int status)
+{
+    if ((size_t)status >= sizeof places || !places[status])
+        return put_unknown(to, status);
+    const struct line *line = &lines[places[status] - 1];
+    memcpy(to, line, sizeof *line);
+    return to + line->len;
 }

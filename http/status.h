@@ -2,10 +2,12 @@
 #ifndef CRESS_HTTP_STATUS_H
 #define CRESS_HTTP_STATUS_H
 
-#include <cress/str.h>
+#include <stdbool.h>
 
-/* "HTTP/1.1 200 OK\r\n" of a code that has a reason phrase of its own; else absent. */
-cress_str status_line(int status);
+enum { STATUS_ROOM = 48 };
+
+/* "HTTP/1.1 200 OK\r\n"; the end of it. Writes somewhere in STATUS_ROOM bytes at `to`. */
+char *status_put_line(char *to, int status);
 
 /* Responses that have no content: RFC 9110 6.4.1, 15.3.6. */
 static inline bool status_is_bodiless(int status)

@@ -63,49 +63,92 @@ bool text_all(const char *data, size_t len, int class)
     return len > 0;
 }
 
-/* Eight bytes at once: is none of them below a blank, or a DEL? */
-static bool are_plain(uint64_t word)
-{
-    const uint64_t ones = 0x0101010101010101, tops = 0x8080808080808080;
-    uint64_t below_blank = (word - ones * ' ') & ~word;
-    uint64_t changed = word ^ ones * 0x7f, is_del = (changed - ones) & ~changed;
-
-    return ((below_blank | is_del) & tops) == 0;
-}
-
-static bool is_word_sound(const char *data)
-{
-    uint64_t word;
-
-    memcpy(&word, data, sizeof word);
-    return are_plain(word) || text_all(data, sizeof word, TEXT_VALUE);
-}
-
-/* The last word overlaps the one before it. */
-bool text_is_value(const char *data, size_t len)
-{
-    enum { WORD = sizeof(uint64_t) };
-
-    if (len < WORD)
-        return len == 0 || text_all(data, len, TEXT_VALUE);
-    for (size_t at = 0; at < len - WORD; at += WORD)
-        if (!is_word_sound(data + at))
-            return false;
-    return is_word_sound(data + len - WORD);
-}
-
 #ifdef __SSE2__
-/* Bits of those bytes of 16 that no value has. */
-static inline unsigned find_controls(const char *data)
+/* Bits of those bytes that no value has. */
+static inline unsigned find_controls(__m128i bytes)
 {
-    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)data);
     __m128i below_blank = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
     __m128i is_tab = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\t'));
     __m128i is_del = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f));
 
     return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_andnot_si128(is_tab, below_blank), is_del));
 }
+
+static inline __m128i is_between(__m128i bytes, char first, char last)
+{
+    __m128i above = _mm_sub_epi8(bytes, _mm_set1_epi8(first));
+
+    return _mm_cmpeq_epi8(_mm_min_epu8(above, _mm_set1_epi8((char)(last - first))), above);
+}
+
+/* Are all of them letters, digits and hyphens, as in nearly every name? */
+static inline bool are_plain(__m128i bytes)
+{
+    __m128i is_letter = is_between(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), 'a', 'z');
+    __m128i is_digit = is_between(bytes, '0', '9');
+    __m128i is_hyphen = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('-'));
+
+    return _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(is_letter, is_digit), is_hyphen)) == 0xffff;
+}
+
+static inline __m128i load(const char *data)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)data);
+}
+
+/* One to 16 bytes, some of them several times: what holds for these holds for all. */
+static inline __m128i load_short(const char *data, size_t len)
+{
+    uint64_t first, last;
+    uint32_t low, high;
+
+    if (len >= 8) {
+        memcpy(&first, data, 8);
+        memcpy(&last, data + len - 8, 8);
+        return _mm_set_epi64x((long long)last, (long long)first);
+    }
+    if (len >= 4) {
+        memcpy(&low, data, 4);
+        memcpy(&high, data + len - 4, 4);
+        return _mm_set1_epi64x((long long)(low | (uint64_t)high << 32));
+    }
+    low = (unsigned char)data[0];
+    high = (unsigned char)data[len - 1];
+    low |= (uint32_t)(unsigned char)data[len / 2] << 8;
+    return _mm_set1_epi32((int)(low | high << 16 | high << 24));
+}
 #endif
+
+/* Here and below, what is left at the end is looked at together with bytes before it. */
+bool text_is_token(const char *data, size_t len)
+{
+#ifdef __SSE2__
+    size_t at = 0;
+
+    while (at + 16 < len && are_plain(load(data + at)))
+        at += 16;
+    if (len > 16 ? at + 16 >= len && are_plain(load(data + len - 16))
+                 : len > 0 && are_plain(load_short(data, len)))
+        return true;
+#endif
+    return text_all(data, len, TEXT_TOKEN);
+}
+
+bool text_is_value(const char *data, size_t len)
+{
+#ifdef __SSE2__
+    if (len == 0)
+        return true;
+    if (len <= 16)
+        return find_controls(load_short(data, len)) == 0;
+    for (size_t at = 0; at < len - 16; at += 16)
+        if (find_controls(load(data + at)))
+            return false;
+    return find_controls(load(data + len - 16)) == 0;
+#else
+    return len == 0 || text_all(data, len, TEXT_VALUE);
+#endif
+}
 
 size_t text_value_len(const char *data, size_t len)
 {
@@ -113,7 +156,7 @@ size_t text_value_len(const char *data, size_t len)
 
 #ifdef __SSE2__
     for (; len - at >= 16; at += 16) {
-        unsigned controls = find_controls(data + at);
+        unsigned controls = find_controls(load(data + at));
         if (controls)
             return at + (size_t)__builtin_ctz(controls);
     }
@@ -128,30 +171,29 @@ bool text_equal_nocase(cress_str a, cress_str b)
     return a.len == b.len && strncasecmp(a.data, b.data, a.len) == 0;
 }
 
-char *text_put_u64(char *to, uint64_t value)
+const char text_pairs[200] = "00010203040506070809101112131415161718192021222324"
+                             "25262728293031323334353637383940414243444546474849"
+                             "50515253545556575859606162636465666768697071727374"
+                             "75767778798081828384858687888990919293949596979899";
+
+/* From the end, two digits at a time. Of any number. */
+char *text_put_large(char *to, uint64_t value)
 {
     size_t digits = 1;
 
-    if (value < 100) {
-        unsigned tens = (unsigned)value / 10;
-        *to = (char)('0' + tens);
-        to += tens > 0;
-        *to = (char)('0' + (unsigned)value % 10);
-        return to + 1;
-    }
-    for (uint64_t rest = value; rest >= 10; rest /= 10)
-        digits++;
-    for (size_t i = digits; i-- > 0; value /= 10)
-        to[i] = (char)('0' + value % 10);
+    for (uint64_t rest = value; rest >= 10; rest /= 100)
+        digits += rest >= 100 ? 2 : 1;
+    for (char *at = to + digits; at > to + 1; value /= 100)
+        memcpy(at -= 2, text_pairs + value % 100 * 2, 2);
+    if (digits % 2)
+        *to = (char)('0' + value);
     return to + digits;
 }
 
 char *text_put_hex(char *to, uint64_t value)
 {
-    size_t digits = 1;
+    size_t digits = value ? (size_t)(67 - __builtin_clzll(value)) / 4 : 1;
 
-    for (uint64_t rest = value; rest >= 16; rest >>= 4)
-        digits++;
     for (size_t i = digits; i-- > 0; value >>= 4)
         to[i] = "0123456789abcdef"[value & 15];
     return to + digits;

@@ -39,6 +39,9 @@ static inline bool text_matches(const char *name, const char *lower, size_t len)
     return true;
 }
 
+/* Could it be a field's name? */
+bool text_is_token(const char *data, size_t len);
+
 /* Could it be a field's value? Empty, too. */
 bool text_is_value(const char *data, size_t len);
 
@@ -55,8 +58,39 @@ static inline char *text_put(char *to, const char *data, size_t len)
 
 #define TEXT_PUT(to, literal) text_put(to, "" literal, sizeof(literal) - 1)
 
+/* The same for what is mostly short: two copies of known size, which may overlap, cost less than
+ * a call. */
+static inline char *text_put_short(char *to, const char *data, size_t len)
+{
+    if (len > 32 || len < 4) {
+        if (len > 0)
+            memcpy(to, data, len);
+    } else if (len >= 16) {
+        memcpy(to, data, 16);
+        memcpy(to + len - 16, data + len - 16, 16);
+    } else if (len >= 8) {
+        memcpy(to, data, 8);
+        memcpy(to + len - 8, data + len - 8, 8);
+    } else {
+        memcpy(to, data, 4);
+        memcpy(to + len - 4, data + len - 4, 4);
+    }
+    return to + len;
+}
+
+extern const char text_pairs[200]; /* "00", "01" ... "99" */
+
+char *text_put_large(char *to, uint64_t value);
+
 /* Decimal (at most 20 bytes) and hexadecimal (at most 16), without a NUL. */
-char *text_put_u64(char *to, uint64_t value);
+static inline char *text_put_u64(char *to, uint64_t value)
+{
+    if (value < 10 || value > 99)
+        return text_put_large(to, value);
+    memcpy(to, text_pairs + 2 * value, 2);
+    return to + 2;
+}
+
 char *text_put_hex(char *to, uint64_t value);
 
 /* Decimal digits only, without overflow. */

@@ -83,6 +83,24 @@ static void test_copies(void **state)
     arena_free(&arena); /* nothing is left */
 }
 
+static void test_text_grows_where_it_is(void **state)
+{
+    char own[64], *text;
+    struct arena arena = { .at = own, .end = own + sizeof own };
+
+    (void)state;
+    text = arena_alloc_text(&arena, 10);
+    assert_true(arena_extend_text(&arena, text, 10, 20));
+    assert_ptr_equal(arena.at, own + 20);
+    assert_false(arena_extend_text(&arena, text, 20, 65));
+    assert_true(arena_extend_text(&arena, text, 20, 60));
+    assert_ptr_equal(arena_alloc_text(&arena, 1), own + 60);
+    assert_false(arena_extend_text(&arena, text, 60, 61)); /* it is no longer the last */
+    assert_true(arena_extend_text(&arena, own + 60, 1, 4));
+    assert_false(arena_extend_text(&arena, own + 60, 4, 5));
+    arena_free(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -91,6 +109,7 @@ int main(void)
         cmocka_unit_test(test_large_pieces),
         cmocka_unit_test(test_too_large),
         cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_text_grows_where_it_is),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

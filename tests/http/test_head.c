@@ -1,7 +1,12 @@
+#define _GNU_SOURCE /* stpcpy */
 #include "hub_test.h"
+#include "other_hub.h"
 #include "wire.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define GET "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 #define HEAD "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -138,6 +143,144 @@ static int respond_ok(cress_environ *env, cress_response *res, void *self)
     return cress_respond(res, 200, NULL, NULL, 0);
 }
 
+/* ---- what nearly every head has ------------------------------------------------------------ */
+
+static time_t now; /* 0: the real one */
+static int asked;
+
+time_t __wrap_time(time_t *ret);
+time_t __real_time(time_t *ret);
+struct tm *__wrap_gmtime_r(const time_t *time, struct tm *tm);
+struct tm *__real_gmtime_r(const time_t *time, struct tm *tm);
+
+time_t __wrap_time(time_t *ret)
+{
+    if (!now)
+        return __real_time(ret);
+    if (ret)
+        *ret = now;
+    return now;
+}
+
+struct tm *__wrap_gmtime_r(const time_t *time, struct tm *tm)
+{
+    asked++;
+    return __real_gmtime_r(time, tm);
+}
+
+#define PLAIN_SERVER "Server: cress/" CRESS_VERSION "\r\n"
+
+/* One request on a connection of its own. */
+static void check_exactly(const char *software, const char *request, cress_app *app,
+                          const char *expected)
+{
+    struct wire w;
+
+    wire_init(&w, app, NULL);
+    w.config.server_software = software;
+    wire_start(&w);
+    wire_send(&w, request);
+    assert_string_equal(w.stream.out, expected);
+    wire_finish(&w);
+}
+
+static void test_the_date_is_formatted_once_a_second(void)
+{
+    now = 784111777;
+    for (int i = 0; i < 100; i++)
+        check_exactly(NULL, GET, respond_ok,
+                      "HTTP/1.1 200 OK\r\n" PLAIN_SERVER
+                      "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 0\r\n\r\n");
+    asked = 0;
+    now++;
+    check_exactly("", GET, respond_ok,
+                  "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:38 GMT\r\n"
+                  "Content-Length: 0\r\n\r\n");
+    check_exactly("theirs", GET, respond_ok,
+                  "HTTP/1.1 200 OK\r\nServer: theirs\r\nDate: Sun, 06 Nov 1994 08:49:38 GMT\r\n"
+                  "Content-Length: 0\r\n\r\n");
+    check_exactly(NULL, GET, respond_ok,
+                  "HTTP/1.1 200 OK\r\n" PLAIN_SERVER
+                  "Date: Sun, 06 Nov 1994 08:49:38 GMT\r\nContent-Length: 0\r\n\r\n");
+    assert_int_equal(asked, 1);
+    now -= 10; /* the clock was set back */
+    check_exactly(NULL, GET, respond_ok,
+                  "HTTP/1.1 200 OK\r\n" PLAIN_SERVER
+                  "Date: Sun, 06 Nov 1994 08:49:28 GMT\r\nContent-Length: 0\r\n\r\n");
+    now = 0;
+}
+
+static void *respond_there(void *arg)
+{
+    now = 784111800;
+    check_exactly(NULL, GET, respond_ok,
+                  "HTTP/1.1 200 OK\r\n" PLAIN_SERVER
+                  "Date: Sun, 06 Nov 1994 08:50:00 GMT\r\nContent-Length: 0\r\n\r\n");
+    return arg;
+}
+
+static void test_each_thread_has_its_own(void)
+{
+    now = 784111777;
+    check_exactly(NULL, GET, respond_ok,
+                  "HTTP/1.1 200 OK\r\n" PLAIN_SERVER
+                  "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 0\r\n\r\n");
+    asked = 0;
+    run_in_other_hub(respond_there, NULL);
+    assert_int_equal(asked, 1);
+    now = 784111777;
+    check_exactly(NULL, GET, respond_ok,
+                  "HTTP/1.1 200 OK\r\n" PLAIN_SERVER
+                  "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 0\r\n\r\n");
+    assert_int_equal(asked, 1); /* what the other did has changed nothing here */
+    now = 0;
+}
+
+static int own_date(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    return cress_start_response(res, 204, CRESS_HEADERS({ "DATE", "today" }));
+}
+
+static int own_server(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    return cress_start_response(res, 204, CRESS_HEADERS({ "Server", "mine" }));
+}
+
+static void test_one_of_them_from_the_app(void)
+{
+    now = 784111777;
+    check_exactly(NULL, GET, own_date,
+                  "HTTP/1.1 204 No Content\r\n" PLAIN_SERVER "DATE: today\r\n\r\n");
+    check_exactly(NULL, GET, own_server,
+                  "HTTP/1.1 204 No Content\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+                  "Server: mine\r\n\r\n");
+    /* The next one says the server's own again. */
+    check_exactly(NULL, GET, respond_ok,
+                  "HTTP/1.1 200 OK\r\n" PLAIN_SERVER
+                  "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 0\r\n\r\n");
+    now = 0;
+}
+
+static void test_closing_connections_say_so(void)
+{
+    now = 784111777;
+#define OPENING "HTTP/1.1 200 OK\r\n" PLAIN_SERVER "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+    check_exactly(NULL, "GET / HTTP/1.0\r\nHost: a\r\n\r\n", respond_ok,
+                  OPENING "Content-Length: 0\r\n\r\n");
+    check_exactly(NULL, "GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n", respond_ok,
+                  OPENING "Connection: keep-alive\r\nContent-Length: 0\r\n\r\n");
+    check_exactly(NULL, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", respond_ok,
+                  OPENING "Connection: close\r\nContent-Length: 0\r\n\r\n");
+    /* Each in a batch by itself. */
+    check_exactly(NULL, GET HEAD "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" GET,
+                  respond_ok,
+                  OPENING "Content-Length: 0\r\n\r\n" OPENING "Content-Length: 0\r\n\r\n" OPENING
+                          "Connection: close\r\nContent-Length: 0\r\n\r\n");
+    now = 0;
+}
+
 static void check_server(const char *software, const char *expected)
 {
     struct wire w;
@@ -236,6 +379,67 @@ static void test_large_heads(void)
     wire_finish(&w);
 }
 
+enum { MANY = 200 };
+
+/* Other request memory is taken in between, or not. */
+static int many_fields(cress_environ *env, cress_response *res, void *self)
+{
+    char name[16], value[16];
+
+    assert_ok(cress_start_response(res, 200, CRESS_HEADERS({ "Content-Length", "0" })));
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "X-%d", i);
+        snprintf(value, sizeof value, "%0*d", i % 15, i);
+        assert_ok(cress_response_add_header(res, name, value));
+        if (self && i % 7 == 0)
+            memset(cress_environ_alloc(env, 40), '#', 40);
+    }
+    return 0;
+}
+
+static void check_many(void *self)
+{
+    struct wire w;
+    char expected[MANY * 32], *to = expected;
+
+    to = stpcpy(to, DATED("200 OK") "Content-Length: 0\r\n");
+    for (int i = 0; i < MANY; i++)
+        to += sprintf(to, "X-%d: %0*d\r\n", i, i % 15, i);
+    stpcpy(to, "\r\n");
+    wire_init(&w, many_fields, self);
+    wire_start(&w);
+    wire_send(&w, GET);
+    char *output = wire_output(&w);
+    assert_string_equal(output, expected);
+    free(output);
+    wire_finish(&w);
+}
+
+static void test_many_fields(void)
+{
+    check_many(NULL);
+    check_many("with other memory between them");
+}
+
+/* Only the whole name is the server's, or means something to it. */
+static int nearly_own_fields(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    return cress_start_response(
+        res, 204,
+        CRESS_HEADERS({ "Connections", "1" }, { "Connectio_", "2" }, { "Keep_Alive", "3" },
+                      { "Transfer_Encoding", "4" }, { "Content_Length", "5" }, { "Dat", "6" },
+                      { "Dates", "7" }, { "Servet", "8" }, { "Upgrad", "9" }));
+}
+
+static void test_similar_names(void)
+{
+    wire_check(GET, nearly_own_fields,
+               DATED("204 No Content") "Connections: 1\r\nConnectio_: 2\r\nKeep_Alive: 3\r\n"
+                                       "Transfer_Encoding: 4\r\nContent_Length: 5\r\nDat: 6\r\n"
+                                       "Dates: 7\r\nServet: 8\r\nUpgrad: 9\r\n\r\n");
+}
+
 /* The largest type and the largest body that is copied, in one block. */
 static int large_type(cress_environ *env, cress_response *res, void *self)
 {
@@ -271,6 +475,12 @@ int main(void)
         HUB_TEST(test_the_last_start_counts),
         HUB_TEST(test_the_apps_own_date_and_server),
         HUB_TEST(test_the_server_field),
+        HUB_TEST(test_the_date_is_formatted_once_a_second),
+        HUB_TEST(test_each_thread_has_its_own),
+        HUB_TEST(test_one_of_them_from_the_app),
+        HUB_TEST(test_closing_connections_say_so),
+        HUB_TEST(test_many_fields),
+        HUB_TEST(test_similar_names),
         HUB_TEST(test_splitting_headers_are_refused),
         HUB_TEST(test_large_heads),
         HUB_TEST(test_a_large_type),

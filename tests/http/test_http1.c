@@ -342,7 +342,7 @@ static void test_an_overloaded_server(void)
     assert_int_equal(log.status, 503);
     assert_string_equal(log.target.data, "/");
     check_refusal(&w, "HTTP/1.1 503 Service Unavailable\r\nDate: *\r\nConnection: close\r\n"
-                      "Retry-After: 5\r\nContent-Type: text/plain\r\nContent-Length: 24\r\n\r\n"
+                      "Content-Type: text/plain\r\nContent-Length: 24\r\nRetry-After: 5\r\n\r\n"
                       "503 Service Unavailable\n");
 }
 

@@ -24,21 +24,16 @@ static void test_reasons(void **state)
 
 static void test_lines_say_the_same(void **state)
 {
-    int known = 0;
-
     (void)state;
-    for (int status = 0; status < 1000; status++) {
-        char expected[128];
-        cress_str line = status_line(status);
-        if (!line.data)
-            continue;
+    for (int status = 100; status < 1000; status++) {
+        char expected[128], line[STATUS_ROOM + 1];
         snprintf(expected, sizeof expected, "HTTP/1.1 %d %s\r\n", status,
                  cress_status_reason(status));
-        assert_string_equal(line.data, expected);
-        assert_int_equal(line.len, strlen(expected));
-        known++;
+        line[STATUS_ROOM] = '#';
+        *status_put_line(line, status) = '\0';
+        assert_string_equal(line, expected);
+        assert_int_equal(line[STATUS_ROOM], '#');
     }
-    assert_true(known > 50);
 }
 
 int main(void)

@@ -94,7 +94,7 @@ static void test_values(void **state)
             }
 }
 
-static void test_values_are_not_read_past_their_end(void **state)
+static void test_nothing_is_read_past_their_end(void **state)
 {
     (void)state;
     for (size_t len = 0; len < 40; len++) {
@@ -102,6 +102,52 @@ static void test_values_are_not_read_past_their_end(void **state)
         memset(text, 'a', sizeof text);
         copy = guarded_copy(text, len);
         assert_true(text_is_value(copy, len));
+        assert_int_equal(text_is_token(copy, len), len > 0);
+        guarded_free(copy, len);
+    }
+}
+
+static bool is_token_by_bytes(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (!text_is(text[i], TEXT_TOKEN))
+            return false;
+    return len > 0;
+}
+
+/* Each byte at each place of names of several lengths, beside others that are sound. */
+static void test_tokens(void **state)
+{
+    static const char *const others[] = { "x-aaaaaaaaaaaaaaaaaa", "A_z0-9~!AAAAAAAAAAAA" };
+
+    (void)state;
+    assert_false(text_is_token("", 0));
+    for (size_t kind = 0; kind < 2; kind++)
+        for (size_t len = 1; len < 20; len++)
+            for (size_t at = 0; at < len; at++)
+                for (int c = 0; c < 256; c++) {
+                    char text[20];
+                    memcpy(text, others[kind], len);
+                    text[at] = (char)c;
+                    assert_int_equal(text_is_token(text, len), is_token_by_bytes(text, len));
+                }
+}
+
+/* No byte too few, none beside them. */
+static void test_short_copies(void **state)
+{
+    char text[40], to[44];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (char)('!' + i);
+    for (size_t len = 0; len < sizeof text; len++) {
+        char *copy = guarded_copy(text, len);
+        memset(to, '#', sizeof to);
+        assert_ptr_equal(text_put_short(to + 1, copy, len), to + 1 + len);
+        assert_int_equal(to[0], '#');
+        assert_memory_equal(to + 1, text, len);
+        assert_int_equal(to[1 + len], '#');
         guarded_free(copy, len);
     }
 }
@@ -124,7 +170,9 @@ int main(void)
         cmocka_unit_test(test_parsing),
         cmocka_unit_test(test_classes),
         cmocka_unit_test(test_values),
-        cmocka_unit_test(test_values_are_not_read_past_their_end),
+        cmocka_unit_test(test_nothing_is_read_past_their_end),
+        cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_short_copies),
         cmocka_unit_test(test_comparing),
     };
 
