@@ -49,7 +49,7 @@ void backtrace_of(const cress_greenlet *g, struct backtrace *ret_trace)
         backtrace_here(ret_trace);
         return;
     }
-    unwind_from_context(&state, &g->context);
+    unwind_from_context(&state, &g->context, &g->stack->extent);
     walk(&state, ret_trace);
 }
 

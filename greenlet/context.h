@@ -77,11 +77,22 @@ struct context {
 #else
     fcontext_t pointer;
 #endif
-    struct context_stack *stack;
+#if defined(CRESS_ASAN) || defined(CRESS_TSAN)
+    struct context_stack *stack; /* for the tools */
+#endif
 #ifdef CRESS_ASAN
     void *fake_stack;
 #endif
 };
+
+/* c is on that stack. */
+static inline void context_settle(struct context *c, struct context_stack *stack)
+{
+#if defined(CRESS_ASAN) || defined(CRESS_TSAN)
+    c->stack = stack;
+#endif
+    (void)c, (void)stack;
+}
 
 static inline void context_stack_register(struct context_stack *stack)
 {
@@ -115,7 +126,7 @@ static inline void context_stack_deregister(struct context_stack *stack)
 /* The calling thread's own stack, which it gives back by itself. */
 static inline void context_adopt_thread(struct context *c, struct context_stack *stack)
 {
-    c->stack = stack;
+    context_settle(c, stack);
 #ifdef CRESS_TSAN
     stack->fiber = __tsan_get_current_fiber();
 #endif
@@ -156,9 +167,9 @@ static inline void context_begin(void)
 #ifdef CONTEXT_NATIVE
 
 /* Where a call to context_entry would begin: its return address, 0, ends backtraces. */
-static inline void context_aim(struct context *c)
+static inline void context_aim(struct context *c, const struct context_stack *stack)
 {
-    void **top = (void **)(void *)(c->stack->bottom + c->stack->size);
+    void **top = (void **)(void *)(stack->bottom + stack->size);
 
     top[-1] = NULL;
     c->pc = (void *)(size_t)context_entry;
@@ -214,9 +225,9 @@ static inline void context_first(transfer_t transfer)
     context_entry();
 }
 
-static inline void context_aim(struct context *c)
+static inline void context_aim(struct context *c, const struct context_stack *stack)
 {
-    c->pointer = make_fcontext(c->stack->bottom + c->stack->size, c->stack->size, context_first);
+    c->pointer = make_fcontext(stack->bottom + stack->size, stack->size, context_first);
 }
 
 static inline void context_jump(struct context *from, struct context *to)
@@ -247,8 +258,8 @@ static inline void context_make(struct context *c, struct context_stack *stack)
     __tsan_destroy_fiber(stack->fiber); /* its call stack is that of who left for good */
     stack->fiber = __tsan_create_fiber(0);
 #endif
-    c->stack = stack;
-    context_aim(c);
+    context_settle(c, stack);
+    context_aim(c, stack);
 }
 
 static inline void context_announce(struct context *to, void **fake_stack)

@@ -89,7 +89,7 @@ static void bury_others(struct hub *hub, cress_greenlet *self)
         .main = hub->main,
         .ready = hub->ready_first,
         .starved = hub->starved_first,
-        .links = self->links,
+        .links = self->extra ? self->extra->links : NULL,
         .chunks = hub->stacks.chunks,
         .monitor = hub->monitor,
     };
@@ -122,7 +122,8 @@ static void renew_loop(struct hub *hub)
 
 static void become_first(struct hub *hub, cress_greenlet *self)
 {
-    self->links = NULL;
+    if (self->extra)
+        self->extra->links = NULL;
     self->done = (cress_waitable){ .ready = false };
     hub->main = cress_retain(self);
     hub->deadlocked = false;

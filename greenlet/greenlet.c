@@ -58,9 +58,18 @@ void cress_release(cress_greenlet *g)
     if (!g || --g->references > 0)
         return;
     int saved = errno;
-    free(g->name);
+    if (g->extra)
+        free(g->extra->name);
+    free(g->extra);
     give_record(g);
     errno = saved;
+}
+
+struct greenlet_extra *greenlet_extra(cress_greenlet *g)
+{
+    if (!g->extra)
+        g->extra = calloc(1, sizeof *g->extra);
+    return g->extra;
 }
 
 /* ---- beginning ------------------------------------------------------------------ */
@@ -206,7 +215,7 @@ static void run_link(struct task *task)
     struct link *link = (struct link *)task;
     cress_greenlet *g = link->greenlet;
 
-    g->links = link->next; /* links run in order: it is the first */
+    g->extra->links = link->next; /* links run in order: it is the first */
     if (link->fn)
         link->fn(g, link->arg);
     free(link);
@@ -222,7 +231,7 @@ void greenlet_end(cress_greenlet *g, void *value)
     g->stack = NULL;
     delist(hub, g);
     g->done.ready = true;
-    for (struct link *link = g->links; link; link = link->next)
+    for (struct link *link = g->extra ? g->extra->links : NULL; link; link = link->next)
         hub_call(hub, &link->task);
     waiter_wake_all(&g->done, 0);
     cress_release(g);
@@ -260,7 +269,7 @@ void greenlet_run(cress_greenlet *g)
         rest(g);
         return;
     }
-    if (g->locals)
+    if (g->extra)
         local_finish_all(g);
     if (g->locks)
         lock_owner_ends(g);
@@ -409,9 +418,11 @@ int cress_link(cress_greenlet *g, cress_link_fn *fn, void *arg)
 {
     if (g->hub != hub_current)
         return refuse_foreign("cress_link", __builtin_return_address(0));
-    struct link *link = malloc(sizeof *link), **last = &g->links;
+    struct greenlet_extra *extra = greenlet_extra(g);
+    struct link *link = extra ? malloc(sizeof *link) : NULL;
     if (!link)
         return -1;
+    struct link **last = &extra->links;
     *link = (struct link){
         .task.run = run_link,
         .fn = fn,
@@ -428,12 +439,13 @@ int cress_link(cress_greenlet *g, cress_link_fn *fn, void *arg)
 
 void cress_unlink(cress_greenlet *g, cress_link_fn *fn, void *arg)
 {
-    struct link **at = &g->links;
-
     if (g->hub != hub_current) {
         refuse_foreign("cress_unlink", __builtin_return_address(0));
         return;
     }
+    if (!g->extra)
+        return;
+    struct link **at = &g->extra->links;
     while (*at && !((*at)->fn == fn && (*at)->arg == arg))
         at = &(*at)->next;
     struct link *link = *at;
@@ -504,11 +516,12 @@ int cress_set_name(cress_greenlet *g, const char *format, ...)
     va_start(args, format);
     vsnprintf(name, sizeof name, format, args);
     va_end(args);
-    char *copy = strdup(name);
+    struct greenlet_extra *extra = greenlet_extra(g);
+    char *copy = extra ? strdup(name) : NULL;
     if (!copy)
         return -1;
-    free(g->name);
-    g->name = copy;
+    free(extra->name);
+    extra->name = copy;
     return 0;
 }
 
@@ -534,9 +547,9 @@ const char *cress_name(const cress_greenlet *g, char *buf, size_t size)
     buf[0] = '\0';
     if (g->hooks && g->hooks->describe) {
         g->hooks->describe(g->hooks_arg, buf, size);
-    } else if (g->name) {
-        size_t len = strnlen(g->name, size - 1);
-        memcpy(buf, g->name, len);
+    } else if (g->extra && g->extra->name) {
+        size_t len = strnlen(g->extra->name, size - 1);
+        memcpy(buf, g->extra->name, len);
         buf[len] = '\0';
     }
     if (buf[0] == '\0')

@@ -2,6 +2,7 @@
  * node share two cache lines. See heap.h. */
 #include "hub.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 enum { CHILDREN = 4 };
@@ -12,6 +13,10 @@ int heap_reserve(struct heap *heap, size_t count)
 
     if (count <= heap->capacity)
         return 0;
+    if (count >= HEAP_NONE) {
+        errno = ENOMEM;
+        return -1;
+    }
     while (capacity < count)
         capacity *= 2;
     struct heap_entry *entries = realloc(heap->entries, capacity * sizeof *entries);
@@ -30,7 +35,7 @@ static bool earlier(const struct heap_entry *a, const struct heap_entry *b)
 static void put(struct heap *heap, size_t place, struct heap_entry entry)
 {
     heap->entries[place] = entry;
-    entry.greenlet->timer = place;
+    entry.greenlet->timer = (uint32_t)place;
 }
 
 static void sift_up(struct heap *heap, size_t place, struct heap_entry entry)

@@ -11,7 +11,7 @@
 
 struct cress_greenlet;
 
-#define HEAP_NONE SIZE_MAX
+#define HEAP_NONE UINT32_MAX
 
 struct heap_entry {
     cress_seconds deadline;
@@ -25,7 +25,7 @@ struct heap {
     uint64_t last_order;
 };
 
-/* Room for that many entries: 0, or -1 with ENOMEM. */
+/* Room for that many entries, less than HEAP_NONE: 0, or -1 with ENOMEM. */
 int heap_reserve(struct heap *heap, size_t count);
 void heap_add(struct heap *heap, struct cress_greenlet *g, cress_seconds deadline);
 void heap_remove(struct heap *heap, struct cress_greenlet *g);

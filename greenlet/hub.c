@@ -36,12 +36,10 @@
 enum {
     SLICE_MOST = 63,         /* switches between two looks at the clock */
     VIRTUAL_SLICES = 8,      /* slices between two polls under the virtual clock */
-    STRAIGHT_CALLS = 64,     /* that did not have to wait, before others get a turn */
-    CALL_BYTES = 4 << 10,    /* that make such a call count twice */
     PATIENCE = 1000,         /* failed waits in a row before a greenlet is named */
     LAST_PATIENCE = 1000000, /* and, when the hub ends, before that is held for a bug */
 };
-static const cress_seconds SHORT_TIME = 0.00002, LONG_TIME = 0.0005;
+static const cress_seconds SHORT_TIME = 0.00005, LONG_TIME = 0.0005;
 static const cress_seconds POLL_LEAST = 0.0005, POLL_MOST = 0.01, TRIM_INTERVAL = 1.0;
 static const cress_seconds STARVE_RETRY = 0.1, STARVE_MOST = 1.0;
 
@@ -130,15 +128,21 @@ static NOINLINE bool poll_is_due(struct hub *hub)
 }
 
 /* With many greenlets each one's stack and record have left the cache by its turn: a
- * quarter off a switch among a thousand. */
+ * quarter off a switch among a thousand. Who rests has no stack; its work begins in `arg`. */
 static INLINE void fetch_ahead(const struct hub *hub)
 {
+    enum { LINE = 64 };
     const struct task *task = hub->ready_first;
 
     if (!task || task->run)
         return;
-    __builtin_prefetch(context_pointer(&((const cress_greenlet *)task)->context));
+    const cress_greenlet *g = (const cress_greenlet *)task;
+    const char *at = g->stack ? context_pointer(&g->context) : g->arg;
+    __builtin_prefetch(at);
+    __builtin_prefetch(at + LINE);
+    __builtin_prefetch(at + 2 * LINE);
     __builtin_prefetch(task->next);
+    __builtin_prefetch((const char *)task->next + LINE);
 }
 
 /* The greenlet to go to; NULL: the hub's turn. */
@@ -312,7 +316,7 @@ void context_entry(void)
             context_leave(&hub->nowhere, enter(hub, next));
         }
         next->stack = stack;
-        next->context.stack = &stack->extent;
+        context_settle(&next->context, &stack->extent);
         hub->current = next;
     }
 }
@@ -472,32 +476,27 @@ NOINLINE int hub_yield(void)
     yield_unchecked(hub, g);
     if (g->hooks)
         call_hook(g, g->hooks->after_wait);
-    return g->cancelled || g->timeouts ? hub_check_limits() : 0;
+    return hub_is_free(hub, g) ? 0 : hub_check_limits();
+}
+
+NOINLINE void hub_give_turn(struct hub *hub, cress_greenlet *g)
+{
+    int saved = errno;
+
+    g->straight_calls = 0;
+    if (!hub->simulation || simulation_takes_turn(hub))
+        hub_yield();
+    errno = saved;
 }
 
 void cress_take_turns(void)
 {
-    struct hub *hub = hub_current;
-    cress_greenlet *g = hub ? hub->current : NULL;
-
-    if (!g)
-        return;
-    if (hub->simulation ? !simulation_takes_turn(hub) : ++g->straight_calls < STRAIGHT_CALLS)
-        return;
-    g->straight_calls = 0;
-    int saved = errno;
-    hub_yield();
-    errno = saved;
+    hub_take_turns_after(0);
 }
 
 void cress_take_turns_after(size_t bytes)
 {
-    struct hub *hub = hub_current;
-    size_t calls = bytes / CALL_BYTES;
-
-    if (hub && hub->current)
-        hub->current->straight_calls += (unsigned)(calls < STRAIGHT_CALLS ? calls : STRAIGHT_CALLS);
-    cress_take_turns();
+    hub_take_turns_after(bytes);
 }
 
 int cress_sleep(cress_seconds span)

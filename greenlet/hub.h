@@ -49,45 +49,55 @@ struct local_value {
     void *value;
 };
 
+/* What few greenlets have: made on demand. */
+struct greenlet_extra {
+    char *name;
+    struct link *links;
+    struct local_value *locals;
+};
+
+/* A server has one for each idle connection, so it is kept small: 232 bytes, which malloc
+ * hands out as 240. What a switch touches comes first. */
 struct cress_greenlet {
     struct task task; /* first: a task without `run` is the greenlet */
     struct hub *hub;
-    struct stack *stack;    /* NULL: new, resting or ended */
-    struct context context; /* where to go on, while parked */
-
-    cress_fn *fn;
-    void *arg;
-    void *value;
-    int error; /* by which it ended */
-    unsigned references;
-    unsigned locks; /* held: see lock.h */
-    uint8_t state;  /* enum greenlet_state */
-    bool starved;   /* its turn came, and there was no memory for its stack */
-    bool cancelled; /* asked to end */
-    bool killed;    /* and a wait told it so */
-    bool parked;    /* in hub_wait, or resting, and not woken yet */
-    bool rests;     /* its function returned cress_rest */
-    int wake_error; /* what the wait that was just ended returns */
-
+    struct stack *stack;     /* NULL: new, resting or ended */
+    struct context context;  /* where to go on, while parked */
     cress_timeout *timeouts; /* innermost first */
-    size_t timer;            /* its place in the hub's heap; HEAP_NONE: not armed */
+    int wake_error;          /* what the wait that was just ended returns */
+    uint32_t timer;          /* its place in the hub's heap; HEAP_NONE: not armed */
+    uint8_t state;           /* enum greenlet_state */
+    bool starved;            /* its turn came, and there was no memory for its stack */
+    bool cancelled;          /* asked to end */
+    bool killed;             /* and a wait told it so */
+    bool parked;             /* in hub_wait, or resting, and not woken yet */
+    bool rests;              /* its function returned cress_rest */
+    uint16_t straight_calls; /* since it last waited: see cress_take_turns */
     const char *what;        /* what it waits on, for reports; '#': object is a number, put there */
     const void *object;
     cress_seconds since; /* when it began to wait */
-    const void *site;    /* where it was spawned */
 
-    cress_waitable done; /* ready: ended */
-    struct link *links;
-    struct local_value *locals;
+    cress_fn *fn;
+    void *arg;
+    cress_watch *rest_watch;
     const cress_greenlet_hooks *hooks;
     void *hooks_arg;
-    cress_watch *rest_watch;
-    char *name;
+    struct greenlet_extra *extra; /* NULL: none */
+    void *value;
+    int error; /* by which it ended */
+    unsigned references;
+    unsigned locks;        /* held: see lock.h */
+    unsigned failed_waits; /* in a row: who goes on is named */
+
+    cress_waitable done; /* ready: ended */
+    const void *site;    /* where it was spawned */
     uint64_t id;
-    unsigned failed_waits;           /* in a row: who goes on is named */
-    unsigned straight_calls;         /* since it last waited: see cress_take_turns */
     cress_greenlet *previous, *next; /* all of the hub, oldest first */
 };
+
+#if defined(CONTEXT_NATIVE) && !defined(CRESS_ASAN) && !defined(CRESS_TSAN)
+_Static_assert(sizeof(cress_greenlet) <= 232, "see above");
+#endif
 
 struct signal_watch;
 struct post_box;
@@ -175,6 +185,8 @@ void hub_ready(struct hub *hub, cress_greenlet *g);
 cress_greenlet *greenlet_spawn_at(cress_fn *fn, void *arg, const void *site);
 /* A new one that waits for a stack ends without having begun. */
 void hub_end_starved(cress_greenlet *g);
+/* g's extra record; NULL: ENOMEM. */
+struct greenlet_extra *greenlet_extra(cress_greenlet *g);
 /* Does no open shield hide a kill from g? */
 bool hub_kill_reaches(const cress_greenlet *g);
 
@@ -215,11 +227,42 @@ void watch_roused(cress_greenlet *g);
 
 int hub_check_limits(void);
 
+/* Without a look at limits further out. */
+static inline bool hub_is_free(const struct hub *hub, const cress_greenlet *g)
+{
+    const cress_timeout *t = g->timeouts;
+
+    return !g->cancelled && (!t || (t->deadline > hub->now && (!t->outer || t->shields)));
+}
+
 static inline int hub_check(void)
 {
-    const cress_greenlet *g = hub_current ? hub_current->current : NULL;
+    const struct hub *hub = hub_current;
 
-    return g && !g->cancelled && !g->timeouts ? 0 : hub_check_limits();
+    return hub && hub->current && hub_is_free(hub, hub->current) ? 0 : hub_check_limits();
+}
+
+enum {
+    STRAIGHT_CALLS = 64,  /* that did not have to wait, before others get a turn */
+    CALL_BYTES = 4 << 10, /* that make such a call count twice */
+};
+
+/* [waits] */
+void hub_give_turn(struct hub *hub, cress_greenlet *g);
+
+/* [waits, now and then] cress_take_turns_after. */
+static inline void hub_take_turns_after(size_t bytes)
+{
+    struct hub *hub = hub_current;
+    cress_greenlet *g = hub ? hub->current : NULL;
+
+    if (!g)
+        return;
+    size_t calls = g->straight_calls + 1 + bytes / CALL_BYTES;
+    if (calls >= STRAIGHT_CALLS || hub->simulation)
+        hub_give_turn(hub, g);
+    else
+        g->straight_calls = (uint16_t)calls;
 }
 
 /* For `return fail_with(EINVAL);`. */

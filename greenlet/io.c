@@ -101,7 +101,7 @@ static struct msghdr rest_of(struct iov_cursor *c, const struct msghdr *message)
 static ssize_t finished(ssize_t count, int flags)
 {
     if (count >= 0 && !(flags & MSG_DONTWAIT))
-        cress_take_turns_after((size_t)count);
+        hub_take_turns_after((size_t)count);
     return count;
 }
 

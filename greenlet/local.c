@@ -8,7 +8,7 @@
 
 static struct local_value *find(const cress_greenlet *g, const cress_local *key)
 {
-    struct local_value *local = g->locals;
+    struct local_value *local = g->extra ? g->extra->locals : NULL;
 
     while (local && local->key != key)
         local = local->next;
@@ -35,11 +35,12 @@ int cress_local_set(const cress_local *key, void *value)
     struct local_value *local = find(g, key);
 
     if (!local) {
-        local = malloc(sizeof *local);
+        struct greenlet_extra *extra = greenlet_extra(g);
+        local = extra ? malloc(sizeof *local) : NULL;
         if (!local)
             return -1;
-        *local = (struct local_value){ .next = g->locals, .key = key };
-        g->locals = local;
+        *local = (struct local_value){ .next = extra->locals, .key = key };
+        extra->locals = local;
     }
     local->value = value;
     return 0;
@@ -49,11 +50,11 @@ void local_finish_all(cress_greenlet *g)
 {
     struct local_value *local;
 
-    while ((local = g->locals)) {
+    while ((local = g->extra->locals)) {
         const cress_local *key = local->key;
         void *value = local->value;
 
-        g->locals = local->next;
+        g->extra->locals = local->next;
         free(local);
         if (value && key->finish)
             key->finish(value);

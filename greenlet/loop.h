@@ -56,7 +56,7 @@ struct loop {
     loop_handler *const *handlers;      /* by kind */
     void (*on_wake)(struct loop *loop); /* after a loop_wake, in the loop's thread */
     bool asleep, woken;                 /* atomic */
-    struct epoll_event batch[LOOP_BATCH];
+    struct epoll_event batch[LOOP_BATCH] __attribute__((aligned(64)));
 };
 
 /* EMFILE, ENFILE, ENOMEM. `forks` tells a child's loop from its parent's. */

@@ -66,7 +66,8 @@ static void leave(cress_greenlet *g, void *arg)
 /* Found by its link: there are as many links as somebody made, members may be a million. */
 struct cress_pool_member *pool_member_of(const cress_pool *p, const cress_greenlet *g)
 {
-    for (const struct link *link = g ? g->links : NULL; link; link = link->next) {
+    for (const struct link *link = g && g->extra ? g->extra->links : NULL; link;
+         link = link->next) {
         struct cress_pool_member *member = link->arg;
 
         if (link->fn == leave && member->pool == p)

@@ -159,7 +159,6 @@ static int run_first(struct hub *hub, cress_fn *fn, void *arg)
     hub->main = cress_spawn(fn, arg);
     if (!hub->main)
         return -1;
-    cress_set_name(hub->main, "main");
     if (hub_link_end(hub) < 0) {
         cress_cancel(hub->main);
         hub_loop(hub);
@@ -167,6 +166,7 @@ static int run_first(struct hub *hub, cress_fn *fn, void *arg)
         errno = ENOMEM;
         return -1;
     }
+    cress_set_name(hub->main, "main");
     hub_loop(hub);
     int error = cress_error(hub->main);
     cress_release(hub->main);

@@ -25,23 +25,31 @@ static bool may_go_on(int flags)
     return (flags & CRESS_STREAM_DONTWAIT) || hub_check() == 0;
 }
 
+/* [waits] After a read that failed. */
+static __attribute__((noinline)) ssize_t read_again(cress_stream *s, void *buf, size_t len,
+                                                    int flags)
+{
+    ssize_t count = -1;
+
+    while (count < 0 && (errno == EINTR || errno == EAGAIN)) {
+        if (errno == EAGAIN && ((flags & CRESS_STREAM_DONTWAIT) ||
+                                cress_watch_wait(&socket_of(s)->watch, CRESS_FOREVER) < 0))
+            return -1;
+        count = sys_recv(fd_of(s), buf, len, MSG_DONTWAIT);
+    }
+    return count;
+}
+
 static ssize_t socket_read(cress_stream *s, void *buf, size_t len, int flags)
 {
     if (!may_go_on(flags))
         return -1;
-    for (;;) {
-        ssize_t count = sys_recv(fd_of(s), buf, len, MSG_DONTWAIT);
-        if (count >= 0 && !(flags & CRESS_STREAM_DONTWAIT))
-            cress_take_turns_after((size_t)count);
-        if (count >= 0 || (errno != EAGAIN && errno != EINTR))
-            return count;
-        if (errno == EINTR)
-            continue;
-        if (flags & CRESS_STREAM_DONTWAIT)
-            return -1;
-        if (cress_watch_wait(&socket_of(s)->watch, CRESS_FOREVER) < 0)
-            return -1;
-    }
+    ssize_t count = sys_recv(fd_of(s), buf, len, MSG_DONTWAIT);
+    if (count < 0)
+        count = read_again(s, buf, len, flags);
+    if (count >= 0 && !(flags & CRESS_STREAM_DONTWAIT))
+        hub_take_turns_after((size_t)count);
+    return count;
 }
 
 static ssize_t send_once(int fd, const struct iovec *iov, int count, int flags)
@@ -76,41 +84,55 @@ static void advance(const struct iovec **iov, int *count, size_t sent, struct io
 /* [waits, now and then] The other side may be as fast as we are, and nothing ever have to wait. */
 static int give_way(size_t sent)
 {
-    cress_take_turns_after(sent);
+    hub_take_turns_after(sent);
     return hub_check();
+}
+
+/* [waits] Goes on after a first try, which said `sent`. */
+static __attribute__((noinline)) ssize_t write_rest(cress_stream *s, const struct iovec *iov,
+                                                    int count, int flags, ssize_t sent)
+{
+    size_t total = 0;
+    struct iovec cut;
+
+    advance(&iov, &count, 0, &cut);
+    for (;;) {
+        if (sent >= 0) {
+            total += (size_t)sent;
+            advance(&iov, &count, iov->iov_len - cut.iov_len + (size_t)sent, &cut);
+            if (!(flags & CRESS_STREAM_DONTWAIT) && give_way((size_t)sent) < 0)
+                break;
+        } else if (errno == EAGAIN) {
+            if ((flags & CRESS_STREAM_DONTWAIT) || await_room(s) < 0)
+                break;
+        } else if (errno != EINTR) {
+            break;
+        }
+        if (count == 0)
+            break;
+        /* A piece that was begun goes out by itself, then the rest together. */
+        bool whole = cut.iov_len == iov->iov_len;
+        sent = whole ? send_once(fd_of(s), iov, count, flags) : send_once(fd_of(s), &cut, 1, flags);
+    }
+    return total ? (ssize_t)total : -1;
 }
 
 static ssize_t socket_writev(cress_stream *s, const struct iovec *iov, int count, int flags)
 {
     size_t total = 0;
-    struct iovec cut;
 
     if (!may_go_on(flags))
         return -1;
-    advance(&iov, &count, 0, &cut);
-    while (count > 0) {
-        /* A piece that was begun goes out by itself, then the rest together. */
-        bool whole = cut.iov_len == iov->iov_len;
-        ssize_t sent =
-            whole ? send_once(fd_of(s), iov, count, flags) : send_once(fd_of(s), &cut, 1, flags);
-        if (sent >= 0) {
-            total += (size_t)sent;
-            if (whole) {
-                advance(&iov, &count, (size_t)sent, &cut);
-            } else {
-                size_t begun = iov->iov_len - cut.iov_len;
-                advance(&iov, &count, begun + (size_t)sent, &cut);
-            }
-            if (!(flags & CRESS_STREAM_DONTWAIT) && give_way((size_t)sent) < 0)
-                break;
-            continue;
-        }
-        if (errno == EINTR)
-            continue;
-        if (errno != EAGAIN || (flags & CRESS_STREAM_DONTWAIT) || await_room(s) < 0)
-            return total ? (ssize_t)total : -1;
-    }
-    return (ssize_t)total;
+    for (int i = 0; i < count; i++)
+        total += iov[i].iov_len;
+    if (total == 0)
+        return 0;
+    ssize_t sent = send_once(fd_of(s), iov, count, flags);
+    if (sent != (ssize_t)total)
+        return write_rest(s, iov, count, flags, sent);
+    if (!(flags & CRESS_STREAM_DONTWAIT))
+        hub_take_turns_after(total);
+    return sent;
 }
 
 /* There is no MSG_DONTWAIT for sendfile. */

@@ -40,7 +40,8 @@ static bool is_gone(const cress_greenlet *g, const cress_timeout *t)
     return at >= g->stack->extent.bottom && at < here;
 }
 
-static int refuse_close(cress_greenlet *g, cress_timeout *t, const void *site)
+static __attribute__((noinline)) int refuse_close(cress_greenlet *g, cress_timeout *t,
+                                                  const void *site)
 {
     cress_timeout *inner = g->timeouts;
 
@@ -62,7 +63,8 @@ void cress_timeout_close(cress_timeout *t)
         return;
     g->timeouts = t->outer;
     t->open = false;
-    t->expired = cress_timeout_expired(t);
+    if (t->deadline <= g->hub->now)
+        t->expired = true;
     t->deadline = CRESS_FOREVER; /* what has not passed by now never will */
     if (!g->cancelled)
         g->failed_waits = 0;

@@ -48,7 +48,8 @@ enum {
 };
 static const cress_seconds GOODBYE_TIME = 2.0;
 
-_Static_assert(sizeof(struct loop_io) <= sizeof(((cress_tls_stream *)0)->io), "the watcher has room");
+_Static_assert(sizeof(struct loop_io) <= sizeof(((cress_tls_stream *)0)->io),
+               "the watcher has room");
 
 static cress_tls_stream *tls_of(cress_stream *s)
 {

@@ -628,9 +628,10 @@ static void begin(struct unwind_state *state, const struct context_stack *stack)
 
 #ifdef CONTEXT_NATIVE
 /* What else it needs stands in the frame of who switched: see context_jump. */
-void unwind_from_context(struct unwind_state *state, const struct context *c)
+void unwind_from_context(struct unwind_state *state, const struct context *c,
+                         const struct context_stack *stack)
 {
-    begin(state, c->stack);
+    begin(state, stack);
     state->registers[UNWIND_RBP] = (uintptr_t)c->fp;
     state->registers[UNWIND_RSP] = (uintptr_t)c->sp;
     state->registers[UNWIND_PC] = (uintptr_t)c->pc;
@@ -638,12 +639,13 @@ void unwind_from_context(struct unwind_state *state, const struct context *c)
 #else
 /* What boost.context's jump_fcontext pushes: control words, r12 to r15, rbx, rbp, and the
  * address where the call returns to. */
-READS_FRAMES void unwind_from_context(struct unwind_state *state, const struct context *c)
+READS_FRAMES void unwind_from_context(struct unwind_state *state, const struct context *c,
+                                      const struct context_stack *stack)
 {
     static const uint8_t order[] = { 12, 13, 14, 15, 3, UNWIND_RBP, UNWIND_PC };
     const uintptr_t *saved = c->pointer;
 
-    begin(state, c->stack);
+    begin(state, stack);
     if ((uintptr_t)saved < state->low || (uintptr_t)(saved + 8) > state->high)
         return;
     for (size_t i = 0; i < sizeof order; i++)
@@ -696,9 +698,10 @@ static void begin_nowhere(struct unwind_state *state)
     *state = (struct unwind_state){ 0 };
 }
 
-void unwind_from_context(struct unwind_state *state, const struct context *c)
+void unwind_from_context(struct unwind_state *state, const struct context *c,
+                         const struct context_stack *stack)
 {
-    (void)c;
+    (void)c, (void)stack;
     begin_nowhere(state);
 }
 

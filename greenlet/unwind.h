@@ -27,8 +27,9 @@ enum { UNWIND_WORKS = true };
 enum { UNWIND_WORKS = false };
 #endif
 
-/* Where a parked context goes on. */
-void unwind_from_context(struct unwind_state *state, const struct context *c);
+/* Where a parked context goes on, on its stack. */
+void unwind_from_context(struct unwind_state *state, const struct context *c,
+                         const struct context_stack *stack);
 /* What a signal has interrupted: a handler's third argument. */
 void unwind_from_signal(struct unwind_state *state, const void *ucontext,
                         const struct context_stack *stack);

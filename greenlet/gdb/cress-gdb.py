@@ -27,7 +27,7 @@ import gdb.frames
 import gdb.unwinder
 
 NEW, RUNNING, RESTING = 0, 1, 2
-NOT_ARMED = (1 << 64) - 1
+NOT_ARMED = (1 << 32) - 1
 JOIN = "the end of"  # its object is the line of a greenlet
 WORD = 8
 LOOKED_AT = 64  # words of a stack in use: some are not zero
@@ -74,7 +74,8 @@ class Greenlet:
 
     @property
     def name(self):
-        return text_of(self.value["name"]) if self.value["name"] else f"greenlet-{self.number}"
+        extra = self.value["extra"]
+        return text_of(extra["name"]) if extra and extra["name"] else f"greenlet-{self.number}"
 
     @property
     def runs(self):
