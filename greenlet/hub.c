@@ -134,13 +134,12 @@ static INLINE void fetch_ahead(const struct hub *hub)
     enum { LINE = 64 };
     const struct task *task = hub->ready_first;
 
-    if (!task || task->run)
+    if (!task || !task->next || task->run)
         return;
     const cress_greenlet *g = (const cress_greenlet *)task;
     const char *at = g->stack ? context_pointer(&g->context) : g->arg;
     __builtin_prefetch(at);
     __builtin_prefetch(at + LINE);
-    __builtin_prefetch(at + 2 * LINE);
     __builtin_prefetch(task->next);
     __builtin_prefetch((const char *)task->next + LINE);
 }

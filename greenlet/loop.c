@@ -32,7 +32,7 @@ enum {
 };
 
 #define NONE UINT32_MAX    /* ends a list */
-#define COUNTER UINT64_MAX /* instead of a descriptor and its generation */
+#define COUNTER UINT32_MAX /* the generation of the counter's registration: no other has it */
 
 static const double LONGEST = 1e8; /* seconds of one sleep */
 
@@ -343,17 +343,27 @@ static void correct(struct loop *loop, int fd, int wanted)
     loop->stale = true; /* the number has been closed, and the file has not */
 }
 
+/* Edge-triggered: each write reports it once, and nobody has to read it. */
+static int add_counter(int epoll, int counter)
+{
+    struct epoll_event event = {
+        .events = EPOLLIN | EPOLLET,
+        .data.u64 = (uint64_t)COUNTER << 32 | (uint32_t)counter,
+    };
+
+    return epoll_ctl(epoll, EPOLL_CTL_ADD, counter, &event);
+}
+
 /* A new epoll instance without what cannot be taken out of the old one. Without descriptors
  * or memory for it the old one serves on. */
 static void renew(struct loop *loop)
 {
-    struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.u64 = COUNTER };
     int epoll = epoll_create1(EPOLL_CLOEXEC);
 
     loop->stale = false;
     if (epoll < 0)
         return;
-    if (loop->counter >= 0 && epoll_ctl(epoll, EPOLL_CTL_ADD, loop->counter, &event) < 0) {
+    if (loop->counter >= 0 && add_counter(epoll, loop->counter) < 0) {
         close(epoll);
         return;
     }
@@ -367,21 +377,22 @@ static void renew(struct loop *loop)
     }
 }
 
-static int found_in(uint32_t events)
+static inline int found_in(uint32_t events)
 {
     const uint32_t both = EPOLLERR | EPOLLHUP;
 
+    if (events == EPOLLIN)
+        return LOOP_READ;
     return (events & (EPOLLIN | both) ? LOOP_READ : 0) |
            (events & (EPOLLOUT | both) ? LOOP_WRITE : 0);
 }
 
-/* What it is about; NULL: it has only ended the sleep. */
-static struct loop_fd *entry_of(const struct loop *loop, const struct epoll_event *event)
+static inline uint32_t number_of(const struct epoll_event *event)
 {
-    return event->data.u64 == COUNTER ? NULL : &loop->fds[(uint32_t)event->data.u64];
+    return (uint32_t)event->data.u64;
 }
 
-/* Several watch it, or somebody does not want what is reported. */
+/* Several watch it, or not all that is reported is asked for. */
 static void dispatch_odd(struct loop *loop, int fd, int found)
 {
     const struct loop_fd *entry = &loop->fds[fd];
@@ -396,20 +407,17 @@ static void dispatch_odd(struct loop *loop, int fd, int found)
 
 static inline void dispatch(struct loop *loop, const struct epoll_event *event)
 {
-    const struct loop_fd *entry = entry_of(loop, event);
-
-    if (!entry)
-        return;
-    if (entry->generation != (uint16_t)(event->data.u64 >> 32)) {
-        loop->stale = true;
-        return;
-    }
+    const struct loop_fd *entry = &loop->fds[number_of(event)];
     struct loop_io *io = entry->last;
+    uint64_t generation = event->data.u64 >> 32;
     int found = found_in(event->events);
-    if (io && io->next == io && (io->flags & found) && !(found & ~io->flags & entry->known))
-        loop->handlers[io->kind](io, io->flags & found);
+
+    if (generation != entry->generation)
+        loop->stale |= generation != COUNTER;
+    else if (io && io->next == io && !(found & ~io->flags))
+        loop->handlers[io->kind](io, found);
     else
-        dispatch_odd(loop, (int)(uint32_t)event->data.u64, found);
+        dispatch_odd(loop, (int)number_of(event), found);
 }
 
 /* With many descriptors each one's place, watcher and greenlet have left the cache: they are
@@ -418,14 +426,14 @@ static void fetch_ahead(const struct loop *loop, const struct epoll_event *event
                         const struct epoll_event *end)
 {
     enum { PLACE = 12, WATCHER = 8, GREENLET = 4 };
-    const struct loop_fd *entry;
+    const struct loop_io *io;
 
-    if (end - event > PLACE && (entry = entry_of(loop, event + PLACE)))
-        __builtin_prefetch(entry);
-    if (end - event > WATCHER && (entry = entry_of(loop, event + WATCHER)))
-        __builtin_prefetch(entry->last);
-    if (end - event > GREENLET && (entry = entry_of(loop, event + GREENLET)) && entry->last)
-        __builtin_prefetch(entry->last->greenlet, 1);
+    if (end - event > PLACE)
+        __builtin_prefetch(&loop->fds[number_of(event + PLACE)]);
+    if (end - event > WATCHER)
+        __builtin_prefetch(loop->fds[number_of(event + WATCHER)].last);
+    if (end - event > GREENLET && (io = loop->fds[number_of(event + GREENLET)].last))
+        __builtin_prefetch(io->greenlet, 1);
 }
 
 static void dispatch_all(struct loop *loop, int count)
@@ -511,17 +519,14 @@ void loop_look(struct loop *loop, cress_seconds timeout)
 
 /* ---- waking from outside ---------------------------------------------------------------- */
 
-/* Edge-triggered: each write reports it once, and nobody has to read it. */
 int loop_allow_wake(struct loop *loop)
 {
-    struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.u64 = COUNTER };
-
     if (loop->counter >= 0)
         return 0;
     int counter = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (counter < 0)
         return -1;
-    if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, counter, &event) < 0) {
+    if (reserve(loop, counter) < 0 || add_counter(loop->epoll, counter) < 0) {
         int saved = errno;
         close(counter);
         errno = saved;

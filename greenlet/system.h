@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #if defined(__x86_64__) && defined(__LP64__) && !defined(CRESS_ASAN) && !defined(CRESS_TSAN) && \
-    !defined(CRESS_LIBC_CALLS)
+    !defined(CRESS_LIBC_CALLS) && !defined(SYSTEM_DIRECT)
 #define SYSTEM_DIRECT 1
 #endif
 

@@ -9,7 +9,7 @@
 static void open_timeout(cress_greenlet *g, cress_timeout *t, cress_seconds span, bool shields)
 {
     *t = (cress_timeout){
-        .deadline = hub_deadline(span),
+        .deadline = g->hub->now + span,
         .outer = g->timeouts,
         .shields = shields,
         .open = true,
