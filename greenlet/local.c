@@ -20,7 +20,9 @@ void *cress_local_get(const cress_local *key)
     const cress_greenlet *g = cress_self();
     const struct local_value *local = g ? find(g, key) : NULL;
 
-    return local ? local->value : NULL;
+    if (local)
+        return local->value;
+    return g && g->hooks && g->hooks->local ? g->hooks->local(g->hooks_arg, key) : NULL;
 }
 
 int cress_local_set(const cress_local *key, void *value)

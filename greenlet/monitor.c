@@ -435,7 +435,19 @@ static void after_wait(void *arg)
         block->hooks->after_wait(block->hooks_arg);
 }
 
-static const cress_greenlet_hooks block_hooks = { describe, before_wait, after_wait };
+static void *get_local(void *arg, const struct cress_local *key)
+{
+    cress_assert_switches *block = arg;
+
+    return block->hooks && block->hooks->local ? block->hooks->local(block->hooks_arg, key) : NULL;
+}
+
+static const cress_greenlet_hooks block_hooks = {
+    .describe = describe,
+    .before_wait = before_wait,
+    .after_wait = after_wait,
+    .local = get_local,
+};
 
 void cress_assert_switches_begin(cress_assert_switches *block, cress_seconds most)
 {

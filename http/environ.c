@@ -569,20 +569,14 @@ void environ_run_deferred(cress_environ *env)
 
 static const cress_local current; /* the cress_http1 that a greenlet serves */
 
-int environ_set_current(cress_http1 *h)
+void *cress_http1_local(cress_http1 *h, const cress_local *key)
 {
-    return cress_local_get(&current) == h ? 0 : cress_local_set(&current, h);
-}
-
-void environ_clear_current(const cress_http1 *h)
-{
-    if (cress_self() && cress_local_get(&current) == h)
-        cress_local_set(&current, NULL);
+    return key == &current ? h : NULL;
 }
 
 cress_environ *cress_environ_current(void)
 {
-    cress_http1 *h = cress_self() ? cress_local_get(&current) : NULL;
+    cress_http1 *h = cress_local_get(&current);
 
     return h && h->exchange && h->exchange->phase == PHASE_REQUEST ? &h->exchange->env : NULL;
 }

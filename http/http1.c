@@ -41,7 +41,6 @@ void cress_http1_destroy(cress_http1 *h)
     int error = errno;
     if (h->exchange)
         environ_run_deferred(&h->exchange->env);
-    environ_clear_current(h);
     exchange_release(h);
     errno = error;
 }
@@ -93,8 +92,6 @@ static cress_http1_event begin_request(cress_http1 *h)
     struct http_exchange *x = h->exchange;
 
     x->greenlet = cress_self();
-    if (environ_set_current(h) < 0)
-        return refuse_head(h, 503);
     x->phase = PHASE_REQUEST;
     h->requests++;
     return CRESS_HTTP1_REQUEST;
@@ -489,12 +486,18 @@ static void before_wait_hook(void *arg)
     cress_http1_push(arg);
 }
 
+static void *local_hook(void *arg, const struct cress_local *key)
+{
+    return cress_http1_local(arg, key);
+}
+
 void cress_http1_serve(cress_stream *stream, const cress_http1_config *config,
                        const cress_http1_peer *peer, cress_app *app, void *self)
 {
     static const cress_greenlet_hooks hooks = {
         .describe = describe_hook,
         .before_wait = before_wait_hook,
+        .local = local_hook,
     };
     cress_http1 http;
 

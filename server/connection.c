@@ -89,22 +89,17 @@ static bool is_in(const struct connection *conn, enum connection_list list)
 
 /* ---- records -------------------------------------------------------------------------- */
 
-/* Some are kept, for connections that come and go; what a peak needed goes back. */
+/* Some are kept, for connections that come and go; what a peak needed goes back. Not zeroed:
+ * connection_start sets each field. */
 static struct connection *take_record(struct worker *worker)
 {
     struct expiry_node *spare = worker->spare;
-    struct connection *conn;
 
-    if (spare) {
-        worker->spare = spare->next;
-        worker->spare_count--;
-        conn = connection_of(spare);
-    } else {
-        conn = malloc(sizeof *conn + (worker->tls ? sizeof *conn->tls : 0));
-    }
-    if (conn)
-        *conn = (struct connection){ .worker = worker };
-    return conn;
+    if (!spare)
+        return malloc(sizeof(struct connection) + (worker->tls ? sizeof(struct tls) : 0));
+    worker->spare = spare->next;
+    worker->spare_count--;
+    return connection_of(spare);
 }
 
 static void give_record(struct connection *conn)
@@ -181,7 +176,18 @@ static void before_wait(void *arg)
     note_stall(conn);
 }
 
-static const cress_greenlet_hooks hooks = { .describe = describe, .before_wait = before_wait };
+static void *get_local(void *arg, const struct cress_local *key)
+{
+    struct connection *conn = arg;
+
+    return cress_http1_local(&conn->http, key);
+}
+
+static const cress_greenlet_hooks hooks = {
+    .describe = describe,
+    .before_wait = before_wait,
+    .local = get_local,
+};
 
 /* The client has sent something, or left, while the greenlet is not waiting for it. */
 static void on_idle(cress_watch *watch)
@@ -527,9 +533,14 @@ void connection_start(struct listener *l, int fd, const struct sockaddr *address
         free(conn);
         return;
     }
-    conn->greenlet = g;
     cress_set_hooks(g, &hooks, conn);
     cress_release(g);
+    conn->greenlet = g;
+    conn->worker = worker;
+    conn->node.list = NULL;
+    conn->progress = 0;
+    conn->state = CONNECTION_NEW;
+    conn->late = conn->agreed = conn->evicted = false;
     cress_http1_peer_set(&peer, address);
     cress_http1_init(&conn->http, stream, &l->http, &peer);
     move_to(conn, worker->tls ? LIST_HANDSHAKES : LIST_HEADS);

@@ -89,6 +89,39 @@ static void test_finish_may_set_others(void)
     assert_trace("finish it\nfinish set while finishing in 2\n");
 }
 
+static void *find_other(void *arg, const cress_local *key)
+{
+    return key == &plain ? arg : NULL;
+}
+
+static void *look(void *ret)
+{
+    *(void **)ret = cress_local_get(&plain);
+    return NULL;
+}
+
+/* Of the greenlet that has them only, and behind what it has set itself. */
+static void test_hooks_have_values(void)
+{
+    static const cress_greenlet_hooks hooks = { .local = find_other }, without = { .local = NULL };
+    void *seen = "not looked";
+
+    cress_set_hooks(cress_self(), &hooks, "by hook");
+    assert_string_equal(cress_local_get(&plain), "by hook");
+    assert_null(cress_local_get(&first));
+    spawn(look, &seen);
+    settle();
+    assert_null(seen);
+    assert_ok(cress_local_set(&plain, NULL));
+    assert_null(cress_local_get(&plain));
+    assert_ok(cress_local_set(&plain, "its own"));
+    assert_string_equal(cress_local_get(&plain), "its own");
+    cress_set_hooks(cress_self(), &without, NULL);
+    assert_string_equal(cress_local_get(&plain), "its own");
+    assert_null(cress_local_get(&first));
+    cress_set_hooks(cress_self(), NULL, NULL);
+}
+
 static void test_outside(void **state)
 {
     (void)state;
@@ -101,7 +134,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         HUB_TEST(test_one_value_per_greenlet), HUB_TEST(test_values_end_with_their_greenlet),
         HUB_TEST(test_values_of_a_killed_one), HUB_TEST(test_finish_may_set_others),
-        cmocka_unit_test(test_outside),
+        HUB_TEST(test_hooks_have_values),      cmocka_unit_test(test_outside),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

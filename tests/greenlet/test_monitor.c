@@ -10,6 +10,7 @@
 #include "../../greenlet/unwind.h"
 
 #include <cress/io.h>
+#include <cress/local.h>
 #include <cress/monitor.h>
 
 #include <dirent.h>
@@ -448,9 +449,16 @@ static void count_call(void *arg)
     hook_calls++;
 }
 
+static void *get_local(void *arg, const struct cress_local *key)
+{
+    (void)key;
+    return arg;
+}
+
 static void test_assert_switches(void)
 {
-    static const cress_greenlet_hooks hooks = { describe, count_call, count_call };
+    static const cress_greenlet_hooks hooks = { describe, count_call, count_call, get_local };
+    static const cress_local key;
     cress_assert_switches block;
     char name[64];
 
@@ -462,6 +470,7 @@ static void test_assert_switches(void)
     cress_set_hooks(cress_self(), &hooks, "by hook"); /* still called, and back afterwards */
     cress_assert_switches_begin(&block, 0);
     assert_string_equal(cress_name(cress_self(), name, sizeof name), "by hook");
+    assert_string_equal(cress_local_get(&key), "by hook");
     assert_ok(cress_sleep(1));
     assert_int_equal(hook_calls, 2);
     assert_ok(cress_assert_switches_end(&block));

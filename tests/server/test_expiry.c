@@ -67,12 +67,56 @@ static void test_a_node_is_in_one_list(void)
     expiry_stop(&quick);
 }
 
+/* What is touched within the slack is not moved, and still gets its whole span. */
+static void test_touching_moves_now_and_then(void)
+{
+    struct expiry e;
+    struct thing quiet = { 0 }, busy = { 0 };
+
+    assert_int_equal(expiry_start(&e, 10, 2, note), 0);
+    cress_seconds began = cress_now();
+    expiry_touch(&e, &busy.node);
+    expiry_touch(&e, &quiet.node);
+    cress_sleep(1.5);
+    expiry_touch(&e, &busy.node);
+    assert_ptr_equal(e.first, &busy.node);
+    cress_sleep(1);
+    expiry_touch(&e, &busy.node);
+    assert_ptr_equal(e.first, &quiet.node);
+    assert_ptr_equal(e.last, &busy.node);
+    cress_sleep(2);
+    expiry_touch(&e, &busy.node);
+    cress_sleep(30);
+    assert_true(quiet.expired_at - began == 12);
+    assert_true(busy.expired_at - began == 14.5);
+    expiry_stop(&e);
+}
+
+static void test_touching_joins(void)
+{
+    struct expiry slow, quick;
+    struct thing thing = { 0 };
+
+    assert_int_equal(expiry_start(&slow, CRESS_FOREVER, 0, note), 0);
+    assert_int_equal(expiry_start(&quick, 2, 1, note), 0);
+    expiry_touch(&slow, &thing.node);
+    expiry_touch(&quick, &thing.node);
+    assert_null(slow.first);
+    assert_ptr_equal(quick.first, &thing.node);
+    cress_sleep(4);
+    assert_true(thing.expired_at > 0);
+    expiry_stop(&slow);
+    expiry_stop(&quick);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         HUB_TEST(test_each_expires_after_the_span),
         HUB_TEST(test_adding_again_starts_anew_and_removal_ends_it),
         HUB_TEST(test_a_node_is_in_one_list),
+        HUB_TEST(test_touching_moves_now_and_then),
+        HUB_TEST(test_touching_joins),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

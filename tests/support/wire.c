@@ -57,6 +57,13 @@ static int call_app(struct wire *w)
     return 0;
 }
 
+static void *get_local(void *arg, const struct cress_local *key)
+{
+    struct wire *w = arg;
+
+    return cress_http1_local(&w->http, key);
+}
+
 /* Idle connections hold nothing; the client's next bytes or its end make it readable. */
 static int wait_readable(struct wire *w)
 {
@@ -76,6 +83,7 @@ static void *serve(void *arg)
     static const cress_greenlet_hooks hooks = {
         .describe = describe,
         .before_wait = before_wait,
+        .local = get_local,
     };
     struct wire *w = arg;
     bool waits = w->mode == WIRE_BLOCKING;

@@ -91,6 +91,8 @@ CRESS_API void cress_take_turns(void);
 /* The same after one that moved many bytes: every 4 KiB count as one more call. */
 CRESS_API void cress_take_turns_after(size_t bytes);
 
+struct cress_local;
+
 /* What a greenlet does for its owner beside running. The table is borrowed. */
 typedef struct cress_greenlet_hooks {
     /* Writes a name into buf (NUL-terminated) when somebody asks: costs nothing
@@ -101,6 +103,9 @@ typedef struct cress_greenlet_hooks {
     void (*before_wait)(void *arg);
     /* Called when it goes on. Must not wait. */
     void (*after_wait)(void *arg);
+    /* The value of a key that the greenlet itself has not set, when it asks: see
+     * cress_local_get. NULL: none. */
+    void *(*local)(void *arg, const struct cress_local *key);
 } cress_greenlet_hooks;
 CRESS_API void cress_set_hooks(cress_greenlet *g, const cress_greenlet_hooks *hooks, void *arg);
 

@@ -15,7 +15,7 @@ typedef struct cress_local {
     void (*finish)(void *value); /* may be NULL */
 } cress_local;
 
-/* NULL when this greenlet has not set it. */
+/* When this greenlet has not set it: what its hooks have for it, else NULL. */
 CRESS_API void *cress_local_get(const cress_local *key);
 /* -1: ENOMEM; EPERM: not in a greenlet. A value that was set before is not
  * finished. */

@@ -137,6 +137,8 @@ CRESS_API int cress_http1_pull(cress_http1 *h);
 /* The client was seen to leave although the buffer is full. False: a read or a write of the
  * handler is under way, and finds out by itself. */
 CRESS_API bool cress_http1_leave(cress_http1 *h);
+/* For the hook `local` of the greenlet that serves it: what cress_environ_current goes by. */
+CRESS_API void *cress_http1_local(cress_http1 *h, const struct cress_local *key);
 /* Does the handler want its waits cancelled when the client leaves? */
 CRESS_API bool cress_http1_cancels(const cress_http1 *h);
 
