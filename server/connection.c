@@ -157,11 +157,11 @@ static void note_stall(struct connection *conn)
     move_to(conn, LIST_STALLED);
 }
 
-/* What it was waited for is over. Between the quiet lists and back it is not moved for every
+/* What it was waited for is over. From the first two lists it is not moved, and back, for every
  * request: who finds it there, when it has expired or is to make room, sees that it is busy. */
 static void settle(struct connection *conn)
 {
-    if (!is_in(conn, LIST_IDLE) && !is_in(conn, LIST_HEADS))
+    if (conn->node.list > &conn->worker->lists[LIST_HEADS])
         move_to(conn, LIST_BUSY);
 }
 
@@ -273,7 +273,7 @@ static void handle(struct connection *conn)
         cress_http1_stop(&conn->http);
     int admitted = admission_enter(&worker->admission);
     int result = admitted < 0 ? -1 : call_application(conn);
-    int error = errno;
+    int error = result == 0 ? 0 : errno;
     conn->state = CONNECTION_BUSY;
     settle(conn);
     cress_timeout_close(&limit);

@@ -15,7 +15,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ACCEPT_BATCH = 64 };
+/* Accepted in a row before these run: few, so that the lines of the last that were accepted, here and
+ * in the kernel, are still in the cache when they are answered. */
+enum { ACCEPT_BATCH = 8 };
 static const cress_seconds PAUSE_MAX = 1.0, ROOM_PAUSE = 0.1;
 
 static bool has_room(const struct worker *worker)

@@ -21,9 +21,10 @@ struct listener {
     char server_name[64], server_port[8];
 };
 
-/* Every connection is in one of these lists. */
+/* Every connection is in one of these lists. In the first two it stays while it answers a request,
+ * until somebody looks: see settle in connection.c. */
 enum connection_list {
-    LIST_IDLE,       /* between two requests; one that answers a request may be there still */
+    LIST_IDLE,       /* between two requests */
     LIST_HEADS,      /* a request's head is awaited or on its way */
     LIST_HANDSHAKES, /* the same of TLS */
     LIST_FULL,       /* handlers whose client has sent more than is read ahead */
