@@ -1,6 +1,7 @@
 """A small blocking HTTP client over raw sockets, for loads whose exact number of
 requests and packets matters."""
 
+import functools
 import select
 import socket
 import ssl
@@ -17,15 +18,18 @@ def request_text(port, path="/", fields="", method="GET"):
     return f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{fields}\r\n".encode()
 
 
-def connect(port, timeout=10.0, tls=False):
-    connection = socket.create_connection(("127.0.0.1", port), timeout)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if not tls:
-        return connection
+@functools.cache
+def _tls_context():
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    return context.wrap_socket(connection)
+    return context
+
+
+def connect(port, timeout=10.0, tls=False):
+    connection = socket.create_connection(("127.0.0.1", port), timeout)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return _tls_context().wrap_socket(connection) if tls else connection
 
 
 def _receive(connection, buffered):

@@ -1,10 +1,11 @@
 /* A crowd asleep: how many greenlets, each on a guarded stack of its own, one process
  * holds, and what each costs.
  *
- *     sleepers [--mprotect] [COUNT]
+ *     sleepers [--mprotect] [--on event|queue|sleep] [COUNT]
  *
- * Spawns COUNT greenlets (a million) that all sleep at the same time, looks at the
- * process, and joins them. --mprotect guards stacks as kernels before 6.13 must.
+ * Spawns COUNT greenlets (a million) that all wait at the same time, looks at the
+ * process, and joins them. They wait half an hour for an event, or for a queue's item, or just
+ * sleep. --mprotect guards stacks as kernels before 6.13 must.
  */
 #include <cress/cress.h>
 
@@ -15,10 +16,19 @@
 #include <string.h>
 #include <time.h>
 
+/* What they wait on, and how all are woken. */
+struct bed {
+    const char *name;
+    int (*lie)(void);
+    int (*wake)(void);
+};
+
 static struct crowd {
     size_t count, awake;
     cress_greenlet **greenlets;
+    const struct bed *bed;
     cress_event wake_up;
+    cress_queue queue;
 } crowd = { .count = 1000000 };
 
 static double clock_now(void)
@@ -57,14 +67,64 @@ static size_t count_mappings(void)
     return lines;
 }
 
+static int await_event(void)
+{
+    return cress_event_wait(&crowd.wake_up, CRESS_FOREVER);
+}
+
+static int set_event(void)
+{
+    cress_event_set(&crowd.wake_up);
+    return 0;
+}
+
+static int await_item(void)
+{
+    void *item;
+
+    return cress_queue_get(&crowd.queue, &item, CRESS_FOREVER);
+}
+
+static int put_items(void)
+{
+    for (size_t i = 0; i < crowd.count; i++)
+        if (cress_queue_put(&crowd.queue, &crowd, CRESS_FOREVER) < 0)
+            return -1;
+    return 0;
+}
+
+static int sleep_long(void)
+{
+    return cress_sleep(3600.0);
+}
+
+static int kill_all(void)
+{
+    return cress_killall(crowd.greenlets, crowd.count, CRESS_FOREVER);
+}
+
+static const struct bed beds[] = {
+    { "event", await_event, set_event },
+    { "queue", await_item, put_items },
+    { "sleep", sleep_long, kill_all },
+};
+
+static const struct bed *find_bed(const char *name)
+{
+    for (size_t i = 0; i < sizeof beds / sizeof beds[0]; i++)
+        if (strcmp(beds[i].name, name) == 0)
+            return &beds[i];
+    return NULL;
+}
+
 /* Half an hour, or until everybody has been looked at. */
-static void *sleep_long(void *arg)
+static void *lie_down(void *arg)
 {
     cress_timeout t;
 
     crowd.awake++;
     cress_timeout_start(&t, 1800.0);
-    int result = cress_event_wait(&crowd.wake_up, CRESS_FOREVER);
+    int result = crowd.bed->lie();
     cress_timeout_close(&t);
     return result == 0 ? arg : cress_fail(errno);
 }
@@ -72,7 +132,7 @@ static void *sleep_long(void *arg)
 static bool spawn_all(void)
 {
     for (size_t i = 0; i < crowd.count; i++) {
-        crowd.greenlets[i] = cress_spawn(sleep_long, NULL);
+        crowd.greenlets[i] = cress_spawn(lie_down, NULL);
         if (!crowd.greenlets[i]) {
             fprintf(stderr, "sleepers: greenlet %zu: %s\n", i, strerror(errno));
             return false;
@@ -103,8 +163,7 @@ static void *run(void *arg)
     printf("%-24s %8zu bytes each\n", "page tables", status_of("VmPTE") / crowd.count);
 
     start = clock_now();
-    cress_event_set(&crowd.wake_up);
-    if (cress_joinall(crowd.greenlets, crowd.count, CRESS_FOREVER) < 0)
+    if (crowd.bed->wake() < 0 || cress_joinall(crowd.greenlets, crowd.count, CRESS_FOREVER) < 0)
         return cress_fail(errno);
     report("woken, all joined", clock_now() - start);
     for (size_t i = 0; i < crowd.count; i++)
@@ -112,19 +171,27 @@ static void *run(void *arg)
     return arg;
 }
 
+static void parse(int argc, char *argv[], cress_hub_options *options)
+{
+    crowd.bed = &beds[0];
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--mprotect") == 0)
+            options->guard_by_mprotect = true;
+        else if (strcmp(argv[i], "--on") == 0)
+            crowd.bed = ++i < argc ? find_bed(argv[i]) : NULL;
+        else
+            crowd.count = strtoul(argv[i], NULL, 10);
+}
+
 int main(int argc, char *argv[])
 {
     cress_hub_options options = { 0 };
 
-    if (argc > 1 && strcmp(argv[1], "--mprotect") == 0) {
-        options.guard_by_mprotect = true;
-        argc--, argv++;
-    }
-    if (argc > 1)
-        crowd.count = strtoul(argv[1], NULL, 10);
+    parse(argc, argv, &options);
     crowd.greenlets = crowd.count > 0 ? calloc(crowd.count, sizeof(cress_greenlet *)) : NULL;
-    if (!crowd.greenlets) {
-        fprintf(stderr, "usage: sleepers [--mprotect] [COUNT]\n");
+    if (!crowd.greenlets || !crowd.bed) {
+        fprintf(stderr, "usage: sleepers [--mprotect] [--on event|queue|sleep] [COUNT]\n");
+        free(crowd.greenlets);
         return 2;
     }
     if (cress_run_with(&options, run, NULL) < 0)
