@@ -52,17 +52,13 @@ static bool is_host(cress_str host)
     return host.data[len] == ':' && is_port(host.data + len + 1, host.len - len - 1);
 }
 
-/* Nearly all requests name the same host as the one before: it need not be looked at
- * again. */
-bool host_is_valid(cress_str host)
-{
-    static _Thread_local struct {
-        size_t len;
-        char text[64];
-    } last;
+static _Thread_local struct {
+    size_t len;
+    char text[64];
+} last;
 
-    if (host.len == last.len && host.len && memcmp(host.data, last.text, host.len) == 0)
-        return true;
+static __attribute__((noinline)) bool is_new_host(cress_str host)
+{
     if (!is_host(host))
         return false;
     if (host.len <= sizeof last.text) {
@@ -70,4 +66,13 @@ bool host_is_valid(cress_str host)
         memcpy(last.text, host.data, host.len);
     }
     return true;
+}
+
+/* Nearly all requests name the same host as the one before: it need not be looked at
+ * again. */
+bool host_is_valid(cress_str host)
+{
+    bool is_last = host.len == last.len && text_is_same(host.data, last.text, host.len);
+
+    return (is_last && host.len > 0) || is_new_host(host);
 }

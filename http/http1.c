@@ -158,14 +158,8 @@ static bool has_unread(const cress_http1 *h)
     return x && !h->gone && !x->eof && (x->pos < x->fill || h->readable);
 }
 
-cress_http1_event cress_http1_next(cress_http1 *h, bool wait)
+static cress_http1_event collect(cress_http1 *h, bool wait)
 {
-    if (h->closing) {
-        h->linger |= has_unread(h);
-        return close_connection(h);
-    }
-    if (h->exchange && h->exchange->phase != PHASE_HEAD && !give_back(h, wait))
-        exchange_next_request(h->exchange);
     for (;;) {
         cress_http1_event event = parse(h);
         struct http_exchange *x = h->exchange;
@@ -182,6 +176,20 @@ cress_http1_event cress_http1_next(cress_http1 *h, bool wait)
             return close_connection(h);
         }
     }
+}
+
+cress_http1_event cress_http1_next(cress_http1 *h, bool wait)
+{
+    if (h->closing) {
+        h->linger |= has_unread(h);
+        return close_connection(h);
+    }
+    if (h->exchange && h->exchange->phase != PHASE_HEAD) {
+        if (give_back(h, wait))
+            return CRESS_HTTP1_WAIT;
+        exchange_next_request(h->exchange);
+    }
+    return collect(h, wait);
 }
 
 /* ---- its end ------------------------------------------------------------------------------------ */

@@ -197,17 +197,24 @@ static int take_field(struct http_exchange *x, const char *name, size_t len, cre
     }
 }
 
-/* Turns names and values into C strings. */
+/* Most are told by their length. */
+static inline bool may_concern(size_t name_len)
+{
+    enum { LENGTHS = 1 << 4 | 1 << 6 | 1 << 10 | 1 << 12 | 1 << 14 | 1 << 17 };
+
+    return name_len < 32 && (uint32_t)LENGTHS >> name_len & 1;
+}
+
 static int finish_fields(struct http_exchange *x)
 {
-    char *base = x->in + x->start;
+    const char *base = x->head;
     int status = 0;
 
     for (uint32_t i = 0; i < x->env.field_count && status == 0; i++) {
         const struct http_field *field = &x->env.fields[i];
-        char *name = base + field->name, *value = base + field->value;
-        name[field->name_len] = value[field->value_len] = '\0';
-        status = take_field(x, name, field->name_len, (cress_str){ value, field->value_len });
+        cress_str value = { base + field->value, field->value_len };
+        if (may_concern(field->name_len))
+            status = take_field(x, base + field->name, field->name_len, value);
     }
     if (status == 0 && x->env.minor == 1 && !x->env.host.data)
         return bad(x, "no Host");

@@ -83,9 +83,9 @@ static int finish_relative(struct http_exchange *x)
 
     if (x->env.host.data && x->env.host.len == 0)
         return exchange_refuse(x, 400, "an empty Host");
-    if (target.data[0] == '/')
-        return split_path(x, target.data, target.data + target.len);
     x->env.path = target;
+    if (target.data[0] == '/')
+        return x->query || x->is_encoded ? split_path(x, target.data, target.data + target.len) : 0;
     return target.len == 1 && x->env.is_options ? 0 : exchange_refuse(x, 400, "a stray asterisk");
 }
 

@@ -2,10 +2,6 @@
  * more than the rest of a response. */
 #include "text.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 #define T TEXT_TOKEN
 #define V TEXT_VALUE
 #define H TEXT_HOST
@@ -150,25 +146,29 @@ bool text_is_value(const char *data, size_t len)
 #endif
 }
 
-size_t text_value_len(const char *data, size_t len)
+/* Eight bytes at once: A to Z in lower case. */
+static uint64_t fold(const char *data, size_t len)
 {
-    size_t at = 0;
+    const uint64_t ones = 0x0101010101010101, tops = 0x8080808080808080;
+    uint64_t word = 0;
 
-#ifdef __SSE2__
-    for (; len - at >= 16; at += 16) {
-        unsigned controls = find_controls(load(data + at));
-        if (controls)
-            return at + (size_t)__builtin_ctz(controls);
-    }
-#endif
-    while (at < len && text_is(data[at], TEXT_VALUE))
-        at++;
-    return at;
+    memcpy(&word, data, len);
+    uint64_t low = word & ~tops;
+    uint64_t from_a = low + ones * (0x80 - 'A'), above_z = low + ones * (0x7f - 'Z');
+    return word | ((from_a & ~above_z & ~word & tops) >> 2);
 }
 
 bool text_equal_nocase(cress_str a, cress_str b)
 {
-    return a.len == b.len && strncasecmp(a.data, b.data, a.len) == 0;
+    enum { WORD = sizeof(uint64_t) };
+    size_t at = 0;
+
+    if (a.len != b.len)
+        return false;
+    for (; a.len - at >= WORD; at += WORD)
+        if (fold(a.data + at, WORD) != fold(b.data + at, WORD))
+            return false;
+    return fold(a.data + at, a.len - at) == fold(b.data + at, a.len - at);
 }
 
 const char text_pairs[200] = "00010203040506070809101112131415161718192021222324"

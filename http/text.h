@@ -30,13 +30,40 @@ static inline int text_hex_value(char c)
     return text_is(c, TEXT_DIGIT) ? c - '0' : (c | 0x20) - 'a' + 10;
 }
 
-/* Is a token, of the same length, the lower-case `lower`? */
+static inline bool text_word_matches(const char *name, const char *lower, size_t len)
+{
+    uint64_t a = 0, b = 0;
+
+    memcpy(&a, name, len);
+    memcpy(&b, lower, len);
+    return (a | 0x2020202020202020) == (b | 0x2020202020202020);
+}
+
+/* Is a token, of the same length, the lower-case `lower`? In words, if len is a constant. */
 static inline bool text_matches(const char *name, const char *lower, size_t len)
 {
-    for (size_t i = 0; i < len; i++)
-        if ((name[i] | 0x20) != lower[i])
+    enum { WORD = sizeof(uint64_t) };
+
+    for (; len > WORD; name += WORD, lower += WORD, len -= WORD)
+        if (!text_word_matches(name, lower, WORD))
             return false;
-    return true;
+    return text_word_matches(name, lower, len);
+}
+
+/* As memcmp(a, b, len) == 0, for what is short and alike. */
+static inline bool text_is_same(const char *a, const char *b, size_t len)
+{
+    enum { WORD = sizeof(uint64_t) };
+    uint64_t from_a, from_b;
+
+    if (len < WORD)
+        return memcmp(a, b, len) == 0;
+    for (size_t at = 0;; at = len - at > 2 * WORD ? at + WORD : len - WORD) {
+        memcpy(&from_a, a + at, WORD);
+        memcpy(&from_b, b + at, WORD);
+        if (from_a != from_b || at == len - WORD)
+            return from_a == from_b;
+    }
 }
 
 /* Could it be a field's name? */
@@ -44,9 +71,6 @@ bool text_is_token(const char *data, size_t len);
 
 /* Could it be a field's value? Empty, too. */
 bool text_is_value(const char *data, size_t len);
-
-/* How many bytes from `data` on a field's value may have. */
-size_t text_value_len(const char *data, size_t len);
 
 bool text_equal_nocase(cress_str a, cress_str b);
 
