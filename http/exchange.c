@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-_Static_assert(offsetof(struct http_exchange, own) + 256 <= BLOCK_EXCHANGE_SIZE,
-               "room is left for small requests");
+_Static_assert(offsetof(struct http_exchange, own) ==
+                       offsetof(struct http_exchange, inline_fields[INLINE_FIELDS]) &&
+                   OWN_SIZE >= 256,
+               "the table of fields can go on, and room is left for small requests");
 
 /* The length is hidden from the compiler, whose expansion for a known one is slower
  * than the library's memset. */
@@ -47,6 +49,13 @@ static void free_kept(struct http_exchange *x)
     x->kept = NULL;
 }
 
+/* As many as there is room for. */
+static void place_fields(struct http_exchange *x)
+{
+    x->env.fields = x->inline_fields;
+    x->env.field_capacity = INLINE_FIELDS + (x->in_kind == BUFFER_OWN ? 0 : FURTHER_FIELDS);
+}
+
 /* Goes on in a buffer to which what is needed was copied. */
 static void use_buffer(struct http_exchange *x, char *buffer, enum http_buffer kind, size_t size)
 {
@@ -58,15 +67,11 @@ static void use_buffer(struct http_exchange *x, char *buffer, enum http_buffer k
     x->pos -= x->start;
     x->fill -= x->start;
     x->start = 0;
+    if (x->env.fields == x->inline_fields)
+        place_fields(x);
 }
 
 /* ---- the exchange ---------------------------------------------------------------------------- */
-
-static void begin_fields(struct http_exchange *x)
-{
-    x->env.fields = x->inline_fields;
-    x->env.field_capacity = INLINE_FIELDS;
-}
 
 struct http_exchange *exchange_acquire(cress_http1 *h)
 {
@@ -77,7 +82,7 @@ struct http_exchange *exchange_acquire(cress_http1 *h)
     clear(x, offsetof(struct http_exchange, inline_fields));
     x->http = h;
     use_own(x);
-    begin_fields(x);
+    place_fields(x);
     h->exchange = x;
     return x;
 }
@@ -125,7 +130,7 @@ void exchange_next_request(struct http_exchange *x)
     arena_free(&x->arena);
     clear(&x->phase,
           offsetof(struct http_exchange, inline_fields) - offsetof(struct http_exchange, phase));
-    begin_fields(x);
+    place_fields(x);
     x->skipped_line = false;
 }
 
@@ -223,7 +228,7 @@ void exchange_lend_room(struct http_exchange *x)
 {
     if (x->arena.at)
         return;
-    x->arena.at = x->in == x->own ? x->own + x->fill : x->own;
+    x->arena.at = x->own + (x->in == x->own ? x->fill : FURTHER_FIELDS * sizeof(struct http_field));
     x->arena.end = x->own + OWN_SIZE;
 }
 

@@ -124,7 +124,8 @@ enum http_phase {
 
 enum {
     INLINE_FIELDS = 8,
-    MIN_ROOM = 512, /* less is not worth a read */
+    FURTHER_FIELDS = 8, /* if a request's bytes lie elsewhere */
+    MIN_ROOM = 512,     /* less is not worth a read */
 };
 
 /* Whose memory a buffer is. */
@@ -165,7 +166,7 @@ struct http_exchange {
     const char *refusal; /* why it was refused */
 
     struct http_field inline_fields[INLINE_FIELDS];
-    char own[]; /* a small request's bytes, then the arena's first */
+    char own[]; /* a small request's bytes, or further fields; then the arena's first */
 };
 
 enum { OWN_SIZE = BLOCK_EXCHANGE_SIZE - offsetof(struct http_exchange, own) };
@@ -195,7 +196,7 @@ void exchange_next_request(struct http_exchange *x);
 ssize_t exchange_read_head(struct http_exchange *x, int flags, bool *ret_full);
 /* Room for received bytes behind `fill`, while a head is collected. -1: ENOMEM. */
 int exchange_make_room(struct http_exchange *x, size_t room);
-/* The head is whole, or in a buffer of its own: what is left of the exchange is the arena's. */
+/* The head is whole, or elsewhere: what is left of the exchange is the arena's. */
 void exchange_lend_room(struct http_exchange *x);
 /* The room behind `fill` while a request is served. It may be 0: unread bytes fill the buffer, or
  * there is no memory. */

@@ -45,7 +45,6 @@ struct scan {
     struct http_exchange *x;
     char *base, *at, *end, *bound;
     bool is_small;
-    bool is_wide; /* there are SCAN_WIDTH bytes */
 };
 
 static size_t min(size_t a, size_t b)
@@ -378,7 +377,7 @@ static inline int skip_blanks(struct scan *s)
 
 static int take_value(struct scan *s)
 {
-    s->at = s->is_wide ? scan_value(s->at, s->end) : scan_class(s->at, s->end, TEXT_VALUE);
+    s->at = scan_value(s->at, s->end);
     int status = check_scan(s);
     if (status != GO_ON)
         return status;
@@ -462,28 +461,20 @@ static int scan_field(struct scan *s)
 
 /* ---- lines of the usual form -------------------------------------------------------------------- */
 
+static inline bool is_pair(const char *at, const char *end, const char *pair)
+{
+    return at < end - 1 && memcmp(at, pair, 2) == 0;
+}
+
 /* The end of a target, or what is odd in it. */
 static inline char *skip_target(struct http_exchange *x, const char *base, char *at,
                                 const char *end)
 {
-    bool is_encoded = false;
-
-    while ((at = scan_path(at, end)) < end && *at == '%') {
-        is_encoded = true;
-        at++;
-    }
-    x->is_encoded = is_encoded;
+    at = scan_path(at, end);
     if (at == end || *at != '?')
         return at;
     x->query = (uint32_t)(at - base);
     return scan_target(at + 1, end);
-}
-
-static char *leave_request_line(struct http_exchange *x)
-{
-    x->query = 0;
-    x->is_encoded = false;
-    return NULL;
 }
 
 /* What follows the line; NULL: it is for the states. */
@@ -492,14 +483,16 @@ static inline char *take_usual_request_line(struct http_exchange *x, char *base,
 {
     static const char version[] = " HTTP/1.1\r\n";
     enum { LEN = sizeof version - 1 };
-    bool is_get = memcmp(base, "GET ", 4) == 0;
+    bool is_get = end - base > LEN && memcmp(base, "GET ", 4) == 0;
     char *blank = is_get ? base + 3 : scan_class(base, end, TEXT_TOKEN);
 
     if (blank == base || blank == end || *blank != ' ')
         return NULL;
     char *target = blank + 1, *behind = skip_target(x, base, target, end);
-    if (behind == target || end - behind < LEN || memcmp(behind, version, LEN) != 0)
-        return leave_request_line(x);
+    if (behind == target || end - behind < LEN || memcmp(behind, version, LEN) != 0) {
+        x->query = 0;
+        return NULL;
+    }
     x->target = (uint32_t)(target - base);
     x->target_len = (uint32_t)(behind - target);
     x->line_len = (uint32_t)(behind - base) + LEN - 2;
@@ -512,24 +505,17 @@ static inline char *take_usual_request_line(struct http_exchange *x, char *base,
     return behind + LEN;
 }
 
-static inline bool begins_with(const char *at, const char *end, const char *pair)
-{
-    return end - at >= 2 && memcmp(at, pair, 2) == 0;
-}
-
-/* The same of a field. */
+/* The same of a field. A value without blanks around it. */
 static inline char *take_usual_field(struct http_field *field, const char *base, char *name,
                                      const char *end)
 {
-    char *colon = scan_token(name, end), *value = colon + 2;
+    char *colon = scan_usual_name(name, end);
 
-    if (colon == name || !begins_with(colon, end, ": "))
+    if (colon == name || !is_pair(colon, end, ": "))
         return NULL;
-    char *last = scan_value(value, end);
-    if (!begins_with(last, end, "\r\n"))
-        return NULL;
-    if ((unsigned char)*value <= ' ' ||
-        (unsigned char)last[-1] <= ' ') /* it has blanks around it */
+    char *value = colon + 2, *last = scan_usual_value(value, end);
+    if (!is_pair(last, end, "\r\n") || (unsigned char)*value <= ' ' ||
+        (unsigned char)last[-1] <= ' ')
         return NULL;
     field->name = (uint32_t)(name - base);
     field->name_len = (uint32_t)(colon - name);
@@ -571,7 +557,6 @@ static __attribute__((noinline)) int scan_line(struct http_exchange *x, bool is_
         .end = end,
         .bound = is_small ? end : base + x->line + line_limit(x),
         .is_small = is_small,
-        .is_wide = end - base >= SCAN_WIDTH,
     };
     int status;
 
@@ -598,7 +583,7 @@ static inline int take_usual_lines(struct http_exchange *x)
     }
     if (status == GO_ON) {
         at = take_usual_fields(x, base, at, end);
-        if (begins_with(at, end, "\r\n")) {
+        if (is_pair(at, end, "\r\n")) {
             at += 2;
             status = PARSE_DONE;
         }
@@ -610,12 +595,12 @@ static inline int take_usual_lines(struct http_exchange *x)
 int parser_head(struct http_exchange *x)
 {
     size_t len = x->fill - x->start;
-    bool is_short = is_small(x, len), is_usual = is_short && len >= SCAN_WIDTH;
+    bool is_short = is_small(x, len);
     int status;
 
     do {
         status = GO_ON;
-        if (is_usual && (x->state == AT_START || x->state == AT_FIELD))
+        if (is_short && (x->state == AT_START || x->state == AT_FIELD))
             status = take_usual_lines(x);
         if (status == GO_ON)
             status = scan_line(x, is_short);

@@ -207,18 +207,17 @@ static inline bool may_concern(size_t name_len)
 
 static int finish_fields(struct http_exchange *x)
 {
-    const char *base = x->head;
-    int status = 0;
+    const struct http_field *field = x->env.fields, *end = field + x->env.field_count;
 
-    for (uint32_t i = 0; i < x->env.field_count && status == 0; i++) {
-        const struct http_field *field = &x->env.fields[i];
-        cress_str value = { base + field->value, field->value_len };
-        if (may_concern(field->name_len))
-            status = take_field(x, base + field->name, field->name_len, value);
+    for (; field < end; field++) {
+        if (!may_concern(field->name_len))
+            continue;
+        cress_str value = { x->head + field->value, field->value_len };
+        int status = take_field(x, x->head + field->name, field->name_len, value);
+        if (status)
+            return status;
     }
-    if (status == 0 && x->env.minor == 1 && !x->env.host.data)
-        return bad(x, "no Host");
-    return status;
+    return x->env.minor == 1 && !x->env.host.data ? bad(x, "no Host") : 0;
 }
 
 static int finish_body_framing(struct http_exchange *x)

@@ -1,10 +1,11 @@
 /* Bytes of a class, sixteen at a time: how far names, targets and values go.
  *
  * A head is some hundred bytes of which every one has to be looked at. SSE2 does so in about
- * one instruction per byte, where a table takes five; elsewhere the table has to do.
+ * one instruction per byte, where a table takes five; elsewhere, and for the last bytes that
+ * have come, the table has to do.
  *
- * Each function returns the first byte in [at, end) that is not of its class, or `end`. The
- * SCAN_WIDTH bytes before `end` may be read, whatever they are, and none behind it.
+ * Each function returns the first byte in [at, end) that is not of its class, or `end`; the `usual`
+ * ones may stop before that, at what is seldom seen.
  */
 #ifndef CRESS_HTTP_SCAN_H
 #define CRESS_HTTP_SCAN_H
@@ -23,37 +24,21 @@ static inline char *scan_class(char *at, const char *end, int class)
 
 #include <emmintrin.h>
 
-enum { SCAN_WIDTH = 16 };
-
 /* Which bytes end a scan. */
 typedef __m128i scan_find(__m128i bytes);
 
-static inline __attribute__((always_inline)) unsigned scan_window(const char *at, scan_find *find)
-{
-    return (unsigned)_mm_movemask_epi8(find(_mm_loadu_si128((const __m128i *)(const void *)at)));
-}
-
-/* The last window is moved to the left so as to end at `end`. */
-static inline __attribute__((always_inline)) char *scan_to(char *at, const char *end,
+static inline __attribute__((always_inline)) char *scan_to(char *at, const char *end, int class,
                                                            scan_find *find)
 {
-    const char *last = end - SCAN_WIDTH;
-    unsigned found;
+    enum { WIDTH = 16 };
 
-    for (; at <= last; at += SCAN_WIDTH)
-        if ((found = scan_window(at, find)))
-            return at + __builtin_ctz(found);
-    found = scan_window(last, find) >> (at - last);
-    return found ? at + __builtin_ctz(found) : at + (end - at);
-}
-
-/* The same, where some of the bytes that are found do not end it. */
-static inline __attribute__((always_inline)) char *scan_past(char *at, const char *end,
-                                                             scan_find *find, int class)
-{
-    while ((at = scan_to(at, end, find)) < end && text_is(*at, class))
-        at++;
-    return at;
+    for (; end - at >= WIDTH; at += WIDTH) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+        int found = _mm_movemask_epi8(find(bytes));
+        if (found)
+            return at + __builtin_ctzl((unsigned long)found);
+    }
+    return scan_class(at, end, class);
 }
 
 static inline __m128i scan_equal(__m128i bytes, char c)
@@ -69,7 +54,7 @@ static inline __m128i scan_distance(__m128i bytes, char first, char count)
     return _mm_subs_epu8(index, _mm_set1_epi8((char)(count - 1)));
 }
 
-/* All control characters, and with them tabs. */
+/* Control characters; also tabs, which a value may have. */
 static inline __m128i scan_find_control(__m128i bytes)
 {
     __m128i below_blank = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
@@ -109,50 +94,42 @@ static inline __m128i scan_find_unusual(__m128i bytes)
     return _mm_xor_si128(scan_equal(least, 0), _mm_set1_epi8(-1));
 }
 
-static inline char *scan_value(char *at, const char *end)
-{
-    return scan_past(at, end, scan_find_control, TEXT_VALUE);
-}
-
-static inline char *scan_token(char *at, const char *end)
-{
-    return scan_past(at, end, scan_find_unusual, TEXT_TOKEN);
-}
-
-static inline char *scan_target(char *at, const char *end)
-{
-    return scan_to(at, end, scan_find_target_end);
-}
-
-static inline char *scan_path(char *at, const char *end)
-{
-    return scan_to(at, end, scan_find_path_end);
-}
+#define SCAN(at, end, class, find) scan_to(at, end, class, find)
 
 #else
 
-enum { SCAN_WIDTH = 1 };
+#define SCAN(at, end, class, find) scan_class(at, end, class)
 
+#endif
+
+static inline char *scan_usual_name(char *at, const char *end)
+{
+    return SCAN(at, end, TEXT_TOKEN, scan_find_unusual);
+}
+
+static inline char *scan_usual_value(char *at, const char *end)
+{
+    return SCAN(at, end, TEXT_VALUE, scan_find_control);
+}
+
+/* Byte by byte only where there is a tab. */
 static inline char *scan_value(char *at, const char *end)
 {
-    return scan_class(at, end, TEXT_VALUE);
+    while ((at = scan_usual_value(at, end)) < end && *at == '\t')
+        at++;
+    return at;
 }
 
 static inline char *scan_target(char *at, const char *end)
 {
-    return scan_class(at, end, TEXT_TARGET);
+    return SCAN(at, end, TEXT_TARGET, scan_find_target_end);
 }
 
 static inline char *scan_path(char *at, const char *end)
 {
-    return scan_class(at, end, TEXT_PATH);
+    return SCAN(at, end, TEXT_PATH, scan_find_path_end);
 }
 
-static inline char *scan_token(char *at, const char *end)
-{
-    return scan_class(at, end, TEXT_TOKEN);
-}
-
-#endif
+#undef SCAN
 
 #endif
