@@ -52,10 +52,12 @@ static ssize_t socket_read(cress_stream *s, void *buf, size_t len, int flags)
     return count;
 }
 
-static ssize_t send_once(int fd, const struct iovec *iov, int count, int flags)
+static ssize_t send_once(cress_stream *s, const struct iovec *iov, int count, int flags)
 {
     int how = MSG_DONTWAIT | MSG_NOSIGNAL | (flags & CRESS_STREAM_MORE ? MSG_MORE : 0);
+    int fd = fd_of(s);
 
+    socket_of(s)->has_more = flags & CRESS_STREAM_MORE;
     if (count == 1)
         return sys_send(fd, iov->iov_base, iov->iov_len, how);
     struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)iov,
@@ -112,7 +114,7 @@ static __attribute__((noinline)) ssize_t write_rest(cress_stream *s, const struc
             break;
         /* A piece that was begun goes out by itself, then the rest together. */
         bool whole = cut.iov_len == iov->iov_len;
-        sent = whole ? send_once(fd_of(s), iov, count, flags) : send_once(fd_of(s), &cut, 1, flags);
+        sent = whole ? send_once(s, iov, count, flags) : send_once(s, &cut, 1, flags);
     }
     return total ? (ssize_t)total : -1;
 }
@@ -127,7 +129,7 @@ static ssize_t socket_writev(cress_stream *s, const struct iovec *iov, int count
         total += iov[i].iov_len;
     if (total == 0)
         return 0;
-    ssize_t sent = send_once(fd_of(s), iov, count, flags);
+    ssize_t sent = send_once(s, iov, count, flags);
     if (sent != (ssize_t)total)
         return write_rest(s, iov, count, flags, sent);
     if (!(flags & CRESS_STREAM_DONTWAIT))
@@ -161,6 +163,7 @@ static ssize_t socket_send_file(cress_stream *s, int fd, off_t offset, size_t le
         ssize_t sent = sys_sendfile(fd_of(s), fd, &offset, len - total);
         if (sent > 0) {
             total += (size_t)sent;
+            socket_of(s)->has_more = false;
             if (!all || give_way((size_t)sent) < 0)
                 break;
         } else if (sent == 0)
@@ -176,6 +179,7 @@ static ssize_t socket_send_file(cress_stream *s, int fd, off_t offset, size_t le
 
 static int socket_shutdown(cress_stream *s)
 {
+    socket_of(s)->has_more = false;
     return shutdown(fd_of(s), SHUT_WR);
 }
 
@@ -183,6 +187,8 @@ static void socket_close(cress_stream *s)
 {
     int saved = errno, fd = fd_of(s);
 
+    if (socket_of(s)->has_more) /* behind unread input, close would drop what the kernel holds */
+        shutdown(fd, SHUT_WR);
     cress_watch_finish(&socket_of(s)->watch);
     cress_close(fd);
     errno = saved;
@@ -199,6 +205,7 @@ static const cress_stream_ops socket_ops = {
 void cress_socket_stream_init(cress_socket_stream *s, int fd, void (*on_idle)(cress_watch *w))
 {
     s->stream.ops = &socket_ops;
+    s->has_more = false;
     cress_watch_init(&s->watch, fd, on_idle);
 }
 

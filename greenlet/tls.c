@@ -76,6 +76,7 @@ static void forget_out(cress_tls_stream *s)
     free(s->out);
     s->out = NULL;
     s->out_start = s->out_end = s->out_size = 0;
+    s->held = false;
     waiter_wake_all(&s->room, 0);
 }
 
@@ -87,21 +88,32 @@ static void fail_writing(cress_tls_stream *s, int error)
 }
 
 /* How many bytes the kernel took. */
-static size_t send_now(cress_tls_stream *s, const char *data, size_t len)
+static size_t send_now(cress_tls_stream *s, const char *data, size_t len, int flags)
 {
     struct iovec piece = { (char *)(uintptr_t)data, len };
-    ssize_t sent = cress_stream_writev(&s->socket->stream, &piece, 1, CRESS_STREAM_DONTWAIT);
+    ssize_t sent =
+        cress_stream_writev(&s->socket->stream, &piece, 1, flags | CRESS_STREAM_DONTWAIT);
 
     if (sent < 0 && errno != EAGAIN)
         fail_writing(s, errno);
     return sent < 0 ? 0 : (size_t)sent;
 }
 
-static void send_out(cress_tls_stream *s)
+/* Offers it to the kernel, and what it does not take again when there is room. */
+static void send_out(cress_tls_stream *s, int flags)
 {
-    s->out_start += send_now(s, s->out + s->out_start, s->out_end - s->out_start);
+    s->held = false;
+    s->out_start += send_now(s, s->out + s->out_start, s->out_end - s->out_start, flags);
     if (s->out && s->out_start == s->out_end)
         forget_out(s);
+    else if (s->out && hub_io_start(hub_current, io_of(s)) < 0)
+        fail_writing(s, errno);
+}
+
+static void send_held(cress_tls_stream *s)
+{
+    if (s->held)
+        send_out(s, 0);
 }
 
 void tls_on_event(struct loop_io *io, int events)
@@ -112,7 +124,7 @@ void tls_on_event(struct loop_io *io, int events)
     if (events < 0)
         fail_writing(s, EBADF);
     else
-        send_out(s);
+        send_out(s, 0);
 }
 
 static int reserve(cress_tls_stream *s, size_t room)
@@ -144,15 +156,31 @@ static int keep(cress_tls_stream *s, const char *data, size_t len)
         return -1;
     memcpy(s->out + s->out_end, data, len);
     s->out_end += len;
-    return hub_io_start(hub_current, io_of(s));
+    return 0;
+}
+
+/* Is something about to follow, with which this can leave? A server's tickets come behind the
+ * handshake, when nobody waits for them. */
+static bool is_held_back(const cress_tls_stream *s)
+{
+    return s->more || (!s->established && SSL_get_state(s->ssl) == TLS_ST_SW_SESSION_TICKET);
 }
 
 static int bio_write(BIO *bio, const char *data, int len)
 {
     cress_tls_stream *s = BIO_get_data(bio);
-    size_t sent = s->out || s->write_error ? 0 : send_now(s, data, (size_t)len);
+    bool is_held = (!s->out || s->held) && is_held_back(s);
+    size_t sent = s->out || is_held || s->write_error ? 0 : send_now(s, data, (size_t)len, 0);
 
-    if (sent < (size_t)len && !s->write_error && keep(s, data + sent, (size_t)len - sent) < 0)
+    if (sent == (size_t)len || s->write_error)
+        return len;
+    if (keep(s, data + sent, (size_t)len - sent) < 0)
+        fail_writing(s, errno);
+    else if (is_held)
+        s->held = true;
+    else if (s->held)
+        send_out(s, 0);
+    else if (hub_io_start(hub_current, io_of(s)) < 0)
         fail_writing(s, errno);
     return len;
 }
@@ -163,12 +191,13 @@ static int bio_read(BIO *bio, char *buf, int len)
     ssize_t got;
 
     BIO_clear_retry_flags(bio);
-    if (s->budget <= 0) { /* the descriptor stays readable */
+    if (s->budget <= 0 || s->drained) { /* what is or will be there, its descriptor tells of */
         BIO_set_retry_read(bio);
         return -1;
     }
     got = cress_stream_read(&s->socket->stream, buf, (size_t)len, CRESS_STREAM_DONTWAIT);
     s->eof = got == 0;
+    s->drained = got < len;
     if (got < 0 && errno == EAGAIN)
         BIO_set_retry_read(bio);
     else if (got < 0)
@@ -289,6 +318,7 @@ static int judge(cress_tls_stream *s, int result)
         return break_off(s, 0);
     switch (SSL_get_error(s->ssl, result)) {
     case SSL_ERROR_WANT_READ:
+        send_held(s);
         return fail_with(EAGAIN);
     case SSL_ERROR_ZERO_RETURN:
         return s->established ? 0 : break_off(s, 0);
@@ -297,13 +327,22 @@ static int judge(cress_tls_stream *s, int result)
     }
 }
 
+/* What other users of OpenSSL in this thread have left would be taken for ours. Clearing an
+ * empty queue takes as long as parsing a request. */
+static void forget_errors(void)
+{
+    if (ERR_peek_error())
+        ERR_clear_error();
+}
+
 /* Before one: none can be made any more, or OpenSSL may be asked. */
 static int may_call(cress_tls_stream *s)
 {
     if (s->error)
         return fail_with(s->error);
-    ERR_clear_error();
+    forget_errors();
     s->budget = CALL_MAX;
+    s->drained = false;
     return 0;
 }
 
@@ -325,14 +364,15 @@ static int await_input(cress_tls_stream *s)
     return result;
 }
 
-/* [waits, without DONTWAIT] Until the kernel has all that was made so far. */
+/* [waits, without DONTWAIT] Until the kernel has all that was made so far, or is to get it
+ * together with what comes next. */
 static int await_room(cress_tls_stream *s, int flags)
 {
     struct cress_waiter waiter;
 
-    if (s->out)
-        send_out(s);
-    while (s->out) {
+    if (s->out && !s->held)
+        send_out(s, 0);
+    while (s->out && !s->held) {
         if (flags & CRESS_STREAM_DONTWAIT)
             return fail_with(EAGAIN);
         if (waiter_wait(&s->room, &waiter, CRESS_FOREVER, "room to write to a TLS stream") < 0)
@@ -456,6 +496,8 @@ static ssize_t write_pieces(cress_tls_stream *s, struct iov_cursor *rest, int fl
     size_t total = rest->left, before = total; /* left before the last record */
 
     for (;;) {
+        if (rest->left == 0 && !(flags & CRESS_STREAM_MORE))
+            send_held(s);
         if (await_room(s, flags) < 0)
             break;
         before = rest->left;
@@ -465,7 +507,9 @@ static ssize_t write_pieces(cress_tls_stream *s, struct iov_cursor *rest, int fl
             errno = EPIPE;
             break;
         }
+        s->more = flags & CRESS_STREAM_MORE;
         ssize_t done = write_record(s, rest);
+        s->more = false;
         if (done < 0 && again(s, flags) < 0)
             break;
         if (done > 0 && !(flags & CRESS_STREAM_DONTWAIT))
@@ -515,16 +559,34 @@ int cress_tls_handshake(cress_tls_stream *s, int flags)
 
 /* ---- the end --------------------------------------------------------------------------------------- */
 
-/* [waits] */
-static int say_goodbye(cress_tls_stream *s)
+/* With what was held, and perhaps with the end of output, which follows. */
+static void say_goodbye(cress_tls_stream *s)
 {
-    if (await_room(s, 0) < 0)
-        return -1;
     if (!s->established || s->error || s->shut)
-        return 0;
-    s->shut = true;
-    ERR_clear_error();
+        return;
+    s->shut = s->more = true;
+    forget_errors();
     SSL_shutdown(s->ssl);
+    s->more = false;
+    if (s->held)
+        send_out(s, CRESS_STREAM_MORE);
+}
+
+int cress_tls_goodbye(cress_tls_stream *s)
+{
+    if (cress_semaphore_free_count(&s->turn) == 0)
+        return fail_with(EAGAIN);
+    if (!s->ssl)
+        return fail_with(EBADF);
+    say_goodbye(s);
+    return 0;
+}
+
+/* [waits] */
+static int end_output(cress_tls_stream *s)
+{
+    say_goodbye(s);
+    send_held(s);
     return await_room(s, 0);
 }
 
@@ -536,7 +598,7 @@ static int tls_shutdown(cress_stream *stream)
 
     cress_timeout_start_shielded(&shield, GOODBYE_TIME);
     if (cress_semaphore_acquire(&s->turn, CRESS_FOREVER) == 0) {
-        result = s->ssl ? say_goodbye(s) : fail_with(EBADF);
+        result = s->ssl ? end_output(s) : fail_with(EBADF);
         error = errno;
         cress_semaphore_release(&s->turn);
         errno = error;
@@ -577,6 +639,7 @@ static void tls_close(cress_stream *stream)
 
     if (!s->ssl)
         return;
+    send_held(s);
     if (s->out)
         forget_out(s);
     free_session(s);

@@ -256,6 +256,12 @@ static COLD const char *finish_switched(struct http_exchange *x, int result, int
     return is_usual || x->http->gone ? NULL : describe_failure(false, error);
 }
 
+/* [waits] The connection's end leaves with the last one, unless deferred calls come before it. */
+static int flush_answer(struct http_exchange *x)
+{
+    return x->http->closing && !x->env.deferred ? output_flush_last(x) : output_flush(x);
+}
+
 static const char *finish_response(struct http_exchange *x, int result, int error)
 {
     const char *wrong = NULL;
@@ -268,7 +274,7 @@ static const char *finish_response(struct http_exchange *x, int result, int erro
         wrong = response_complete(&x->res);
     else
         wrong = fail_request(x, result == 0 ? x->res.lost : error);
-    if (!has_more(x) && output_flush(x) < 0)
+    if (!has_more(x) && flush_answer(x) < 0)
         x->http->closing = true;
     return wrong;
 }

@@ -58,7 +58,7 @@ static void advance(struct iovec **iov, int *count, size_t sent)
 }
 
 /* Waits until a slice of the first piece is out. */
-static ssize_t send_slice(struct http_exchange *x, const struct iovec *iov)
+static ssize_t send_slice(struct http_exchange *x, const struct iovec *iov, int flags)
 {
     struct iovec slice = *iov;
     cress_timeout limit;
@@ -66,7 +66,7 @@ static ssize_t send_slice(struct http_exchange *x, const struct iovec *iov)
     if (slice.iov_len > SLICE)
         slice.iov_len = SLICE;
     cress_timeout_start(&limit, config_write_timeout(x->http->config));
-    ssize_t sent = cress_stream_writev(x->http->stream, &slice, 1, 0);
+    ssize_t sent = cress_stream_writev(x->http->stream, &slice, 1, flags);
     int error = errno;
     if (cress_timeout_expired(&limit)) {
         x->broken = true;
@@ -78,12 +78,12 @@ static ssize_t send_slice(struct http_exchange *x, const struct iovec *iov)
     return sent;
 }
 
-static COLD ssize_t wait_and_send(struct http_exchange *x, const struct iovec *iov)
+static COLD ssize_t wait_and_send(struct http_exchange *x, const struct iovec *iov, int flags)
 {
     if (errno != EAGAIN)
         return -1;
     x->busy = true;
-    ssize_t sent = send_slice(x, iov);
+    ssize_t sent = send_slice(x, iov, flags);
     x->busy = false;
     if (sent > 0)
         x->taken += (size_t)sent;
@@ -95,7 +95,7 @@ static inline ssize_t send_some(struct http_exchange *x, const struct iovec *iov
 {
     ssize_t sent = cress_stream_writev(x->http->stream, iov, count, CRESS_STREAM_DONTWAIT | flags);
 
-    return sent >= 0 ? sent : wait_and_send(x, iov);
+    return sent >= 0 ? sent : wait_and_send(x, iov, flags);
 }
 
 static struct iovec collected(const struct http_exchange *x)
@@ -206,15 +206,25 @@ static HOT int send_collected(struct http_exchange *x, int flags)
     return 0;
 }
 
-int output_flush(struct http_exchange *x)
+static int flush(struct http_exchange *x, int flags)
 {
     if (output_pending(x) == 0)
         return 0;
-    if (send_collected(x, 0) < 0)
+    if (send_collected(x, flags) < 0)
         return -1;
-    if (x->phase == PHASE_REQUEST)
+    if (x->phase == PHASE_REQUEST && !(flags & CRESS_STREAM_MORE))
         exchange_take_turns(x);
     return 0;
+}
+
+int output_flush(struct http_exchange *x)
+{
+    return flush(x, 0);
+}
+
+int output_flush_last(struct http_exchange *x)
+{
+    return flush(x, CRESS_STREAM_MORE);
 }
 
 int output_send(struct http_exchange *x, const void *data, size_t len, const char *tail)

@@ -318,11 +318,13 @@ static bool await_slow_client(struct connection *conn)
     return is_taken;
 }
 
-/* [waits] Without a goodbye the client would take the last answer for a part of one. What a
- * slow client has not taken yet goes first. One that said goodbye itself may wait for ours. */
+/* [waits] Without a goodbye the client would take the last answer for a part of one. A slow client
+ * is given the time to take both. One that said goodbye itself may wait for ours. */
 static void say_goodbye(struct connection *conn)
 {
-    if (conn->http.gone || await_slow_client(conn))
+    bool is_said = cress_tls_goodbye(&conn->tls->stream) == 0;
+
+    if (conn->http.gone || (await_slow_client(conn) && !is_said))
         cress_stream_shutdown(conn->http.stream); /* 2 s at most, whatever comes */
 }
 
@@ -348,9 +350,11 @@ static void close_connection(struct connection *conn)
     struct worker *worker = conn->worker;
 
     take_leave(conn);
-    if (conn->http.reset)
+    if (conn->http.reset) {
         setsockopt(cress_watch_fd(&conn->socket.watch), SOL_SOCKET, SO_LINGER,
                    &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
+        conn->socket.has_more = false;
+    }
     cress_http1_destroy(&conn->http);
     cress_stream_close(worker->tls ? &conn->tls->stream.stream : &conn->socket.stream);
     cress_set_hooks(conn->greenlet, NULL, NULL);

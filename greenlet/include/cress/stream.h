@@ -14,8 +14,10 @@ typedef struct cress_stream cress_stream;
 
 enum {
     CRESS_STREAM_DONTWAIT = 1, /* EAGAIN instead of waiting */
-    CRESS_STREAM_MORE = 2,     /* writev: more follows at once, and may share a packet with it */
-    CRESS_STREAM_AWAIT = 4,    /* send_file: [waits] for room first, then sends what fits */
+    /* writev: more, or a shutdown, follows at once, and these bytes may leave together with it. A
+     * close does not lose them. */
+    CRESS_STREAM_MORE = 2,
+    CRESS_STREAM_AWAIT = 4, /* send_file: [waits] for room first, then sends what fits */
 };
 
 typedef struct cress_stream_ops {
@@ -75,6 +77,7 @@ typedef struct cress_socket_stream {
     cress_stream stream;
     cress_watch watch;
     bool is_nonblocking; /* known to be: only sendfile asks */
+    bool has_more;       /* the last write said MORE */
 } cress_socket_stream;
 
 CRESS_API void cress_socket_stream_init(cress_socket_stream *s, int fd,

@@ -103,6 +103,9 @@ typedef struct cress_tls_stream {
     int budget;            /* what may still be taken in before others have their turn */
     unsigned barren;       /* records begun since the last with data */
     bool established, reading, pending, eof, ended, shut;
+    bool held;    /* the kernel was not asked to take what is out */
+    bool more;    /* what is being written is to be held */
+    bool drained; /* the socket had no more when it was last read in this call */
 } cress_tls_stream;
 
 /* Over a connected socket, as the server or as the client of its other side. The
@@ -117,6 +120,10 @@ CRESS_API int cress_tls_client_init(cress_tls_stream *s, cress_tls_context *c,
 /* [waits] Until both sides have agreed. With CRESS_STREAM_DONTWAIT: EAGAIN, and it goes on
  * when called again. Reading and writing do it too. */
 CRESS_API int cress_tls_handshake(cress_tls_stream *s, int flags);
+
+/* The goodbye of cress_stream_shutdown without waiting: the hub hands on what the kernel does not
+ * take. Nothing can be written behind it. -1: EAGAIN, another greenlet is writing. */
+CRESS_API int cress_tls_goodbye(cress_tls_stream *s);
 
 /* Why the last call failed, one line; "" before. Lives as long as the stream, as all below. */
 CRESS_API const char *cress_tls_error(const cress_tls_stream *s);
