@@ -163,6 +163,8 @@ static int keep(cress_tls_stream *s, const char *data, size_t len)
  * handshake, when nobody waits for them. */
 static bool is_held_back(const cress_tls_stream *s)
 {
+    if (s->out_end >= RECORD)
+        return false;
     return s->more || (!s->established && SSL_get_state(s->ssl) == TLS_ST_SW_SESSION_TICKET);
 }
 
@@ -413,13 +415,16 @@ static ssize_t read_now(cress_tls_stream *s, char *buf, size_t len)
         return -1;
     do {
         result = judge(s, SSL_read_ex(s->ssl, buf + done, len - done, &count));
-        if (result > 0) {
-            done += count;
-            s->barren = 0;
-        }
-    } while (result > 0 && done < len && s->budget > 0 && SSL_has_pending(s->ssl));
-    s->ended = result == 0;
-    s->pending = result > 0 ? SSL_has_pending(s->ssl) : s->ended || s->error;
+        if (result <= 0)
+            break;
+        done += count;
+        s->barren = 0;
+        s->pending = SSL_has_pending(s->ssl);
+    } while (s->pending && done < len && s->budget > 0);
+    if (result <= 0) {
+        s->ended = result == 0;
+        s->pending = s->ended || s->error;
+    }
     return done ? (ssize_t)done : result;
 }
 

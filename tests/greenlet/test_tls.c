@@ -624,6 +624,24 @@ static void test_ciphers(void)
     close_both();
 }
 
+static void test_suites_of_1_3(void)
+{
+    connect_both();
+    assert_string_equal(cress_tls_cipher(&server.tls), "TLS_AES_128_GCM_SHA256");
+    close_both();
+    open_both("localhost");
+    SSL_set_ciphersuites(cress_tls_handle(&client.tls), "TLS_AES_256_GCM_SHA384");
+    agree();
+    assert_string_equal(cress_tls_cipher(&server.tls), "TLS_AES_256_GCM_SHA384");
+    close_both();
+    open_both("localhost"); /* the client's first: it has no AES in hardware */
+    SSL_set_ciphersuites(cress_tls_handle(&client.tls),
+                         "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256");
+    agree();
+    assert_string_equal(cress_tls_cipher(&server.tls), "TLS_CHACHA20_POLY1305_SHA256");
+    close_both();
+}
+
 /* ---- bytes --------------------------------------------------------------------------------------------- */
 
 static void *write_big(void *arg)
@@ -842,6 +860,84 @@ static void test_small_pieces_share_a_record(void)
         at += (size_t)cress_stream_read(client.stream, received, BIG, 0);
     assert_int_equal(records, 4);
     close_both();
+}
+
+/* What the kernel holds for a side to read. */
+static int arrived(const struct side *side)
+{
+    int bytes;
+
+    assert_ok(ioctl(cress_watch_fd(&side->socket.watch), FIONREAD, &bytes));
+    return bytes;
+}
+
+static void test_tickets_wait_for_the_answer(void)
+{
+    connect_both();
+    assert_int_equal(arrived(&client), 0);
+    say(server.stream, client.stream, "answer");
+    assert_int_equal(arrived(&client), 0);
+    close_both();
+
+    connect_both(); /* but not longer than for the question */
+    assert_errno(EAGAIN, cress_stream_read(server.stream, received, 1, CRESS_STREAM_DONTWAIT));
+    assert_true(arrived(&client) > 0);
+    close_both();
+
+    connect_both();
+    cress_stream_close(server.stream);
+    assert_true(arrived(&client) > 0);
+    cress_stream_close(client.stream);
+}
+
+static ssize_t write_with(int flags, const char *text)
+{
+    struct iovec piece = { (char *)(uintptr_t)text, strlen(text) };
+
+    return cress_stream_writev(server.stream, &piece, 1, flags);
+}
+
+static void test_more_follows(void)
+{
+    struct iovec all = { big, BIG };
+
+    connect_both();
+    converse();
+    assert_int_equal(write_with(CRESS_STREAM_MORE, "one"), 3);
+    assert_int_equal(write_with(CRESS_STREAM_MORE | CRESS_STREAM_DONTWAIT, "two"), 3);
+    assert_int_equal(arrived(&client), 0);
+    assert_int_equal(write_with(0, "three"), 5);
+    assert_int_equal(cress_stream_read(client.stream, received, 40, 0), 11);
+    assert_memory_equal(received, "onetwothree", 11);
+
+    assert_int_equal(write_with(CRESS_STREAM_MORE, "four"), 4);
+    assert_ok(cress_stream_writev(server.stream, NULL, 0, 0));
+    assert_int_equal(cress_stream_read(client.stream, received, 40, CRESS_STREAM_DONTWAIT), 4);
+
+    /* More than is ever held. */
+    all.iov_len = 5 * RECORD;
+    assert_int_equal(cress_stream_writev(server.stream, &all, 1, CRESS_STREAM_MORE), 5 * RECORD);
+    assert_int_equal(write_with(CRESS_STREAM_MORE, "five"), 4);
+    assert_ok(cress_stream_shutdown(server.stream));
+    for (size_t at = 0; at < 5 * RECORD + 4;) {
+        ssize_t got = cress_stream_read(client.stream, received + at, BIG - at, 0);
+        assert_true(got > 0);
+        at += (size_t)got;
+    }
+    assert_memory_equal(received, big, 5 * RECORD);
+    assert_memory_equal(received + 5 * RECORD, "five", 4);
+    assert_int_equal(cress_stream_read(client.stream, received, 1, 0), 0);
+    close_both();
+}
+
+static void test_close_sends_what_is_held(void)
+{
+    connect_both();
+    assert_int_equal(write_with(CRESS_STREAM_MORE, "more"), 4);
+    cress_stream_close(server.stream);
+    assert_int_equal(cress_stream_read(client.stream, received, 40, 0), 4);
+    assert_errno(ECONNRESET, cress_stream_read(client.stream, received, 40, 0));
+    cress_stream_close(client.stream);
 }
 
 static void test_pending(void)
@@ -1112,6 +1208,60 @@ static void test_goodbye_that_nobody_takes(void)
     fill_socket(&server);
     assert_errno(ETIMEDOUT, cress_stream_shutdown(server.stream));
     assert_time(2);
+    close_both();
+}
+
+static void test_goodbye_without_waiting(void)
+{
+    connect_both();
+    assert_int_equal(write_with(CRESS_STREAM_MORE, "the last"), 8);
+    assert_ok(cress_tls_goodbye(&server.tls));
+    assert_ok(cress_tls_goodbye(&server.tls));
+    assert_errno(EPIPE, cress_stream_write_all(server.stream, "x", 1));
+    assert_int_equal(cress_stream_read(client.stream, received, 40, 0), 8);
+    assert_int_equal(cress_stream_read(client.stream, received, 40, 0), 0);
+    say(client.stream, server.stream, "still here");
+    close_both();
+}
+
+static void *write_much(void *arg)
+{
+    (void)arg;
+    assert_ok(cress_stream_write_all(server.stream, big, BIG));
+    return NULL;
+}
+
+static void test_no_goodbye_amid_a_write(void)
+{
+    cress_greenlet *writer;
+
+    connect_both();
+    writer = cress_spawn(write_much, NULL);
+    assert_ok(cress_sleep(1));
+    assert_errno(EAGAIN, cress_tls_goodbye(&server.tls));
+    for (size_t at = 0; at < BIG;) {
+        ssize_t got = cress_stream_read(client.stream, received, BIG, 0);
+        assert_true(got > 0);
+        at += (size_t)got;
+    }
+    assert_ok(cress_join(writer, CRESS_FOREVER));
+    cress_release(writer);
+    assert_ok(cress_tls_goodbye(&server.tls));
+    assert_int_equal(cress_stream_read(client.stream, received, 1, 0), 0);
+    close_both();
+}
+
+/* The hub hands it on behind what the kernel did not take. */
+static void test_goodbye_behind_a_full_socket(void)
+{
+    ssize_t got;
+
+    connect_both();
+    fill_socket(&server);
+    assert_ok(cress_tls_goodbye(&server.tls));
+    while ((got = cress_stream_read(client.stream, received, BIG, 0)) > 0)
+        continue;
+    assert_int_equal(got, 0);
     close_both();
 }
 
@@ -1487,6 +1637,7 @@ int main(void)
         TLS_TEST(test_alpn),
         TLS_TEST(test_bad_contexts),
         TLS_TEST(test_ciphers),
+        TLS_TEST(test_suites_of_1_3),
         TLS_TEST(test_both_ways_at_once),
         TLS_TEST(test_both_ways_without_a_handshake_before),
         TLS_TEST(test_a_fast_other_side),
@@ -1494,6 +1645,9 @@ int main(void)
         TLS_TEST(test_write_without_waiting),
         TLS_TEST(test_write_is_limited),
         TLS_TEST(test_small_pieces_share_a_record),
+        TLS_TEST(test_tickets_wait_for_the_answer),
+        TLS_TEST(test_more_follows),
+        TLS_TEST(test_close_sends_what_is_held),
         TLS_TEST(test_pending),
         TLS_TEST(test_keys_are_updated),
         TLS_TEST(test_peer_that_makes_it_answer_and_never_reads),
@@ -1508,6 +1662,9 @@ int main(void)
         TLS_TEST(test_allowed_truncation),
         TLS_TEST(test_reset_by_peer),
         TLS_TEST(test_goodbye_that_nobody_takes),
+        TLS_TEST(test_goodbye_without_waiting),
+        TLS_TEST(test_no_goodbye_amid_a_write),
+        TLS_TEST(test_goodbye_behind_a_full_socket),
         TLS_TEST(test_killed_one_says_goodbye),
         TLS_TEST(test_close_wakes_all),
         TLS_TEST(test_two_readers),
