@@ -2,6 +2,10 @@
  * more than the rest of a response. */
 #include "text.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #define T TEXT_TOKEN
 #define V TEXT_VALUE
 #define H TEXT_HOST
