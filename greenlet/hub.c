@@ -281,7 +281,7 @@ static void check_float_control(const struct hub *hub, const cress_greenlet *sel
  * not know of (x87, AVX-512's masks) ends at a function's call. */
 static INLINE void switch_away(struct hub *hub, cress_greenlet *self)
 {
-    int saved = errno;
+    int *error = &errno, saved = *error; /* it stays where it is: the thread is the same after */
 
     check_float_control(hub, self);
     cress_greenlet *next = next_greenlet(hub);
@@ -291,7 +291,7 @@ static INLINE void switch_away(struct hub *hub, cress_greenlet *self)
         return;
     }
     context_switch(&self->context, enter(hub, next));
-    errno = saved;
+    *error = saved;
 }
 
 /* A stack's first frame: runs greenlets one after the other while the next one that

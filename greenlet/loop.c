@@ -340,6 +340,8 @@ static void correct(struct loop *loop, int fd, int wanted)
         return;
     entry->known = 0;
     entry->unsure = true;
+    if (wanted)
+        note_in(loop, &loop->changed, fd);
     loop->stale = true; /* the number has been closed, and the file has not */
 }
 
@@ -355,12 +357,11 @@ static int add_counter(int epoll, int counter)
 }
 
 /* A new epoll instance without what cannot be taken out of the old one. Without descriptors
- * or memory for it the old one serves on. */
+ * or memory for it the old one serves on, until there are. */
 static void renew(struct loop *loop)
 {
     int epoll = epoll_create1(EPOLL_CLOEXEC);
 
-    loop->stale = false;
     if (epoll < 0)
         return;
     if (loop->counter >= 0 && add_counter(epoll, loop->counter) < 0) {
@@ -369,6 +370,7 @@ static void renew(struct loop *loop)
     }
     close(loop->epoll);
     loop->epoll = epoll;
+    loop->stale = false;
     for (size_t fd = 0; fd < loop->fd_count; fd++) {
         loop->fds[fd].known = 0;
         loop->fds[fd].unsure = true;

@@ -18,7 +18,7 @@ void watch_on_event(struct loop_io *io, int events)
 
     if (g) {
         io->greenlet = NULL;
-        hub_wake(g, events < 0 ? EBADF : 0);
+        hub_wake(g, events < 0 ? -events : 0);
     } else if (w->on_idle) {
         hub_current->stirred = true;
         w->on_idle(w);

@@ -6,13 +6,16 @@
 #include <cress/io.h>
 #include <cress/pool.h>
 #include <cress/queue.h>
+#include <cress/simulation.h>
 #include <cress/timeout.h>
+#include <cress/watch.h>
 
 #include <fenv.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -278,6 +281,48 @@ static void *sleep_while_others_spin(void *arg)
     assert_ok(cress_sleep(0.01));
     stop = true;
     return arg;
+}
+
+/* More are ready than one look takes, stay so, and others have something to do all the time. */
+enum { MANY_READY = 700 };
+
+static struct {
+    cress_watch watches[MANY_READY];
+    unsigned woken;
+} many;
+
+static void *wait_for_one(void *watch)
+{
+    assert_ok(cress_watch_wait(watch, CRESS_FOREVER));
+    many.woken++;
+    return NULL;
+}
+
+static void *wait_for_many(void *arg)
+{
+    many.woken = 0;
+    for (int i = 0; i < MANY_READY; i++) {
+        cress_watch_init(&many.watches[i], eventfd(1, EFD_CLOEXEC), NULL);
+        spawn(wait_for_one, &many.watches[i]);
+    }
+    while (many.woken < MANY_READY)
+        assert_ok(cress_sleep(0));
+    for (int i = 0; i < MANY_READY; i++) {
+        cress_watch_finish(&many.watches[i]);
+        assert_ok(cress_close(cress_watch_fd(&many.watches[i])));
+    }
+    return arg;
+}
+
+static void test_many_descriptors_are_ready(void **state)
+{
+    (void)state;
+    assert_ok(cress_run(wait_for_many, NULL));
+    assert_ok(run_virtual(wait_for_many, NULL));
+    assert_ok(cress_simulate(1, wait_for_many, NULL));
+    uint64_t digest = cress_simulation_digest();
+    assert_ok(cress_simulate(1, wait_for_many, NULL));
+    assert_true(digest == cress_simulation_digest());
 }
 
 static void test_descriptors_and_deadlines_never_starve(void **state)
@@ -632,6 +677,7 @@ int main(void)
         HUB_TEST(test_many_deadlines),
         cmocka_unit_test(test_real_clock),
         cmocka_unit_test(test_descriptors_and_deadlines_never_starve),
+        cmocka_unit_test(test_many_descriptors_are_ready),
         cmocka_unit_test(test_deadlock),
         cmocka_unit_test(test_deadlock_under_the_real_clock),
         cmocka_unit_test(test_deadlock_that_nobody_can_be_told_of),

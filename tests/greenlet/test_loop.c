@@ -315,6 +315,10 @@ static void test_file_that_outlives_its_number(void **state)
     loop_look(&loop, 0);
     assert_ok(eventfd_write(copy, 1));
     assert_trace("other reads\nother reads\n");
+    descriptors_run_out();
+    loop_look(&loop, 0); /* it would be replaced, and cannot be yet */
+    assert_trace("other reads\n");
+    descriptors_are_back();
     loop_look(&loop, 0);
     loop_look(&loop, 0);
     assert_trace("other reads\nother reads\n"); /* still there in the new instance */
@@ -569,7 +573,7 @@ static void test_what_cannot_be_had(void **state)
     assert_errno(ENOSPC, loop_allow_wake(&loop));
     control_error = 0;
     assert_ok(loop_allow_wake(&loop));
-    init(&w, "w", 0, LOOP_READ, false);
+    init(&w, "w", 100000, LOOP_READ, false); /* beyond the table */
     no_memory = true;
     assert_errno(ENOMEM, loop_start(&loop, &w.io));
     no_memory = false;
