@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #if defined(__has_feature)
@@ -67,7 +68,7 @@ struct slab {
 };
 
 struct cache {
-    size_t hot_count, out;
+    size_t hot_count;
     void *hot[HOT];
     struct page *partial;
     size_t cold_count;
@@ -79,11 +80,11 @@ struct cache {
 
 static const size_t sizes[KINDS] = { BLOCK_EXCHANGE_SIZE, BLOCK_INPUT_SIZE, BLOCK_OUTPUT_SIZE };
 static const size_t unit_sizes[KINDS] = { PAGE, BLOCK_INPUT_SIZE, BLOCK_OUTPUT_SIZE };
-static _Thread_local struct cache *caches; /* KINDS of them */
+static _Thread_local struct cache caches[KINDS];
 static pthread_key_t at_thread_end;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void destroy_caches(void *arg)
+static void free_caches(void *arg)
 {
     struct cache *mine = arg;
 
@@ -95,23 +96,13 @@ static void destroy_caches(void *arg)
             free(slab);
         }
         free(mine[kind].cold);
+        memset(&mine[kind], 0, sizeof mine[kind]);
     }
-    free(mine);
-    caches = NULL;
 }
 
 static void make_key(void)
 {
-    pthread_key_create(&at_thread_end, destroy_caches);
-}
-
-static struct cache *create_caches(void)
-{
-    pthread_once(&once, make_key);
-    caches = calloc(KINDS, sizeof *caches);
-    if (caches)
-        pthread_setspecific(at_thread_end, caches);
-    return caches;
+    pthread_key_create(&at_thread_end, free_caches);
 }
 
 /* ---- units --------------------------------------------------------------------------------- */
@@ -136,6 +127,8 @@ static int add_slab(struct cache *cache, size_t size)
     struct slab *slab = malloc(sizeof *slab);
     size_t bytes = SLAB_UNITS * size;
 
+    pthread_once(&once, make_key);
+    pthread_setspecific(at_thread_end, caches);
     if (!slab || reserve_cold(cache) < 0)
         goto fail;
     slab->memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -234,45 +227,35 @@ static bool is_share(enum block_kind kind)
 
 __attribute__((noinline, cold)) static void *get_slowly(enum block_kind kind)
 {
-    struct cache *mine = caches ? caches : create_caches();
+    struct cache *cache = &caches[kind];
 
-    if (!mine)
-        return NULL;
-    struct cache *cache = mine + kind;
-    void *block = is_share(kind) ? get_share(cache) : get_unit(cache, unit_sizes[kind]);
-    if (!block)
-        return NULL;
-    UNPOISON(block, sizes[kind]);
-    cache->out++;
-    return block;
+    return is_share(kind) ? get_share(cache) : get_unit(cache, unit_sizes[kind]);
 }
 
 void *block_get(enum block_kind kind)
 {
-    struct cache *mine = caches;
+    struct cache *cache = &caches[kind];
+    void *block = cache->hot_count ? cache->hot[--cache->hot_count] : get_slowly(kind);
 
-    if (!mine || !mine[kind].hot_count)
-        return get_slowly(kind);
-    void *block = mine[kind].hot[--mine[kind].hot_count];
-    UNPOISON(block, sizes[kind]);
-    mine[kind].out++;
+    if (block)
+        UNPOISON(block, sizes[kind]);
     return block;
 }
 
 __attribute__((noinline, cold)) static void put_slowly(enum block_kind kind, void *block)
 {
     if (is_share(kind))
-        put_share(caches + kind, block);
+        put_share(&caches[kind], block);
     else
-        cool_unit(caches + kind, block, unit_sizes[kind]);
+        cool_unit(&caches[kind], block, unit_sizes[kind]);
 }
 
 void block_put(enum block_kind kind, void *block)
 {
+    struct cache *cache = &caches[kind];
+
     if (!block)
         return;
-    struct cache *cache = caches + kind;
-    cache->out--;
     POISON(block, sizes[kind]);
     if (cache->hot_count < HOT)
         cache->hot[cache->hot_count++] = block;
@@ -282,10 +265,15 @@ void block_put(enum block_kind kind, void *block)
 
 size_t block_count_out(enum block_kind kind)
 {
-    return caches ? caches[kind].out : 0;
+    const struct cache *cache = &caches[kind];
+    size_t units = cache->total - cache->fresh - cache->cold_count, idle = 0;
+
+    for (const struct page *page = cache->partial; page; page = page->next)
+        idle += (size_t)__builtin_popcount(page->idle);
+    return units * (is_share(kind) ? SHARERS : 1) - idle - cache->hot_count;
 }
 
 size_t block_count_hot(enum block_kind kind)
 {
-    return caches ? caches[kind].hot_count : 0;
+    return caches[kind].hot_count;
 }

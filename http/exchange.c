@@ -197,7 +197,8 @@ static void place(struct http_exchange *x, char *block, size_t got)
 {
     size_t had = x->fill - x->start;
 
-    if (had + got <= BLOCK_EXCHANGE_SIZE && exchange_make_room(x, got) == 0) {
+    if (x->in_size - x->fill >= got ||
+        (had + got <= BLOCK_EXCHANGE_SIZE && exchange_make_room(x, got) == 0)) {
         memcpy(x->in + x->fill, block + had, got);
         block_put(BLOCK_INPUT, block);
     } else {

@@ -138,15 +138,19 @@ static void rest(cress_http1 *h)
         exchange_release(h);
 }
 
-/* After a request: is this the last that is there? Then the exchange goes back as it is. */
-static bool give_back(cress_http1 *h, bool wait)
+/* After a request: is this the last that is there? */
+static inline bool is_at_rest(const cress_http1 *h)
 {
     const struct http_exchange *x = h->exchange;
 
-    if (wait || h->readable || x->pos < x->fill || x->out || x->eof)
-        return false;
+    return x && x->phase != PHASE_HEAD && !h->readable && x->pos == x->fill && !x->out && !x->eof;
+}
+
+/* The exchange goes back as it is. */
+static __attribute__((noinline)) cress_http1_event give_back(cress_http1 *h)
+{
     exchange_release(h);
-    return true;
+    return CRESS_HTTP1_WAIT;
 }
 
 /* RFC 9112 9.6: closing on what was not read would reset the connection, and the client
@@ -158,8 +162,10 @@ static bool has_unread(const cress_http1 *h)
     return x && !h->gone && !x->eof && (x->pos < x->fill || h->readable);
 }
 
-static cress_http1_event collect(cress_http1 *h, bool wait)
+static __attribute__((noinline)) cress_http1_event read_request(cress_http1 *h, bool wait)
 {
+    if (h->exchange && h->exchange->phase != PHASE_HEAD)
+        exchange_next_request(h->exchange);
     for (;;) {
         cress_http1_event event = parse(h);
         struct http_exchange *x = h->exchange;
@@ -178,18 +184,18 @@ static cress_http1_event collect(cress_http1 *h, bool wait)
     }
 }
 
+static __attribute__((noinline)) cress_http1_event stop_reading(cress_http1 *h)
+{
+    h->linger |= has_unread(h);
+    return close_connection(h);
+}
+
+/* Each of the three is apart, so that none pays for what the others need. */
 cress_http1_event cress_http1_next(cress_http1 *h, bool wait)
 {
-    if (h->closing) {
-        h->linger |= has_unread(h);
-        return close_connection(h);
-    }
-    if (h->exchange && h->exchange->phase != PHASE_HEAD) {
-        if (give_back(h, wait))
-            return CRESS_HTTP1_WAIT;
-        exchange_next_request(h->exchange);
-    }
-    return collect(h, wait);
+    if (h->closing)
+        return stop_reading(h);
+    return !wait && is_at_rest(h) ? give_back(h) : read_request(h, wait);
 }
 
 /* ---- its end ------------------------------------------------------------------------------------ */

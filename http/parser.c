@@ -592,6 +592,11 @@ static inline int take_usual_lines(struct http_exchange *x)
     return status;
 }
 
+static inline bool may_begin_line(const struct http_exchange *x)
+{
+    return x->state == AT_START || x->state == AT_FIELD;
+}
+
 int parser_head(struct http_exchange *x)
 {
     size_t len = x->fill - x->start;
@@ -600,7 +605,7 @@ int parser_head(struct http_exchange *x)
 
     do {
         status = GO_ON;
-        if (is_short && (x->state == AT_START || x->state == AT_FIELD))
+        if (is_short && may_begin_line(x))
             status = take_usual_lines(x);
         if (status == GO_ON)
             status = scan_line(x, is_short);

@@ -202,7 +202,7 @@ static inline bool may_concern(size_t name_len)
 {
     enum { LENGTHS = 1 << 4 | 1 << 6 | 1 << 10 | 1 << 12 | 1 << 14 | 1 << 17 };
 
-    return name_len < 32 && (uint32_t)LENGTHS >> name_len & 1;
+    return (uint32_t)LENGTHS >> (name_len & 31) & 1;
 }
 
 static int finish_fields(struct http_exchange *x)
