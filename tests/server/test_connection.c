@@ -164,6 +164,167 @@ static void test_an_idle_connection_expires(void **state)
     assert_int_equal(run_virtual(expire_idle, NULL), 0);
 }
 
+/* [waits] How long until the server closes. */
+static cress_seconds await_end(int fd)
+{
+    cress_seconds before = cress_now();
+    char end;
+
+    assert_int_equal(cress_read(fd, &end, 1), 0);
+    return cress_now() - before;
+}
+
+static int sleep_and_greet(cress_environ *env, cress_response *res, void *self)
+{
+    const cress_seconds *span = self;
+
+    (void)env;
+    assert_int_equal(cress_sleep(*span), 0);
+    return cress_respond(res, 200, "text/plain", "hello, world\n", 13);
+}
+
+/* It stays among the idle ones meanwhile. */
+static void *outlast_idle_time(void *arg)
+{
+    cress_seconds span = 0;
+    struct hub_server s = { .config = { .keep_alive = 5, .header_timeout = 5 } };
+
+    (void)arg;
+    hub_server_start(&s, sleep_and_greet, &span);
+    int fd = hub_server_dial(&s);
+    for (int i = 0; i < 3; i++) {
+        ask(fd);
+        span = 30;
+    }
+    cress_seconds idle = await_end(fd);
+    assert_true(idle >= 4.9 && idle < 5.5);
+    cress_close(fd);
+    hub_server_stop(&s);
+    return NULL;
+}
+
+static void test_a_request_may_take_longer_than_idle_connections_stay(void **state)
+{
+    (void)state;
+    assert_int_equal(run_virtual(outlast_idle_time, NULL), 0);
+}
+
+/* Asking again at once gives the whole time again, though nothing was moved. */
+static void *touch_idle(void *arg)
+{
+    struct hub_server s = { .config = { .keep_alive = 5 } };
+
+    (void)arg;
+    hub_server_start(&s, hello, NULL);
+    int fd = hub_server_dial(&s);
+    for (int i = 0; i < 100; i++) {
+        ask(fd);
+        cress_sleep(0.1);
+    }
+    cress_seconds idle = await_end(fd);
+    assert_true(idle >= 4.7 && idle < 5.5);
+    cress_close(fd);
+    hub_server_stop(&s);
+    return NULL;
+}
+
+static void test_requests_keep_a_connection(void **state)
+{
+    (void)state;
+    assert_int_equal(run_virtual(touch_idle, NULL), 0);
+}
+
+static void *send_empty_lines(void *arg)
+{
+    struct hub_server s = { .config = { .keep_alive = 5 } };
+    int lines = 0;
+
+    (void)arg;
+    hub_server_start(&s, hello, NULL);
+    int fd = hub_server_dial(&s);
+    ask(fd);
+    while (s.worker.open > 0 && lines < 100) {
+        assert_int_equal(cress_write(fd, "\r\n", 2), 2);
+        cress_sleep(1);
+        lines++;
+    }
+    assert_int_equal(lines, 6);
+    cress_close(fd);
+    hub_server_stop(&s);
+    return NULL;
+}
+
+static void test_empty_lines_do_not_keep_one(void **state)
+{
+    (void)state;
+    assert_int_equal(run_virtual(send_empty_lines, NULL), 0);
+}
+
+/* The time for a head does not count from the request before it. */
+static void *begin_behind_a_slow_request(void *arg)
+{
+    static const char two[] = REQUEST "GET / HT", rest[] = "TP/1.1\r\nHost: a\r\n\r\n";
+    cress_seconds span = 8;
+    struct hub_server s = { .config = { .keep_alive = 1, .header_timeout = 10 } };
+    char answer[512];
+
+    (void)arg;
+    hub_server_start(&s, sleep_and_greet, &span);
+    int fd = hub_server_dial(&s);
+    assert_int_equal(cress_write(fd, two, sizeof two - 1), sizeof two - 1);
+    assert_true(cress_read(fd, answer, sizeof answer) > 0);
+    cress_sleep(8);
+    assert_int_equal(cress_write(fd, rest, sizeof rest - 1), sizeof rest - 1);
+    assert_true(cress_read(fd, answer, sizeof answer) > 17);
+    assert_memory_equal(answer, "HTTP/1.1 200 OK\r\n", 17);
+    assert_true(await_end(fd) < 2);
+    cress_close(fd);
+    hub_server_stop(&s);
+    return NULL;
+}
+
+static void test_a_head_behind_a_slow_request_gets_its_time(void **state)
+{
+    (void)state;
+    assert_int_equal(run_virtual(begin_behind_a_slow_request, NULL), 0);
+}
+
+/* What connections that come and go need is there already; a peak is given back. */
+static void *come_and_go(void *arg)
+{
+    enum { PEAK = 100 };
+    struct hub_server s = { .config = { .keep_alive = 1000 } };
+    int fds[PEAK];
+
+    (void)arg;
+    hub_server_start(&s, hello, NULL);
+    for (int i = 0; i < PEAK; i++) {
+        fds[i] = hub_server_dial(&s);
+        ask(fds[i]);
+    }
+    for (int i = 0; i < PEAK; i++)
+        cress_close(fds[i]);
+    while (s.worker.open > 0)
+        cress_sleep(0);
+    assert_true(s.worker.spare_count > 0 && s.worker.spare_count < PEAK);
+    size_t before = allocations;
+    for (int i = 0; i < PEAK; i++) {
+        int fd = hub_server_dial(&s);
+        ask(fd);
+        cress_close(fd);
+    }
+    assert_int_equal(allocations, before);
+    hub_server_stop(&s);
+    assert_null(s.worker.spare);
+    return NULL;
+}
+
+static void test_connections_are_made_of_earlier_ones(void **state)
+{
+    (void)state;
+    assert_int_equal(cress_run(come_and_go, NULL), 0);
+}
+
 /* Accepted in this turn, they would run in the next. */
 static void *cancel_new(void *arg)
 {
@@ -207,6 +368,11 @@ int main(void)
         cmocka_unit_test(test_an_idle_connection_holds_no_stack),
         cmocka_unit_test(test_a_client_that_leaves_cancels_the_handler),
         cmocka_unit_test(test_an_idle_connection_expires),
+        cmocka_unit_test(test_a_request_may_take_longer_than_idle_connections_stay),
+        cmocka_unit_test(test_requests_keep_a_connection),
+        cmocka_unit_test(test_empty_lines_do_not_keep_one),
+        cmocka_unit_test(test_a_head_behind_a_slow_request_gets_its_time),
+        cmocka_unit_test(test_connections_are_made_of_earlier_ones),
         cmocka_unit_test(test_a_quick_stop_ends_new_connections),
     };
 
