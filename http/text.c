@@ -2,9 +2,7 @@
  * more than the rest of a response. */
 #include "text.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
+#include "scan.h"
 
 #define T TEXT_TOKEN
 #define V TEXT_VALUE
@@ -64,33 +62,6 @@ bool text_all(const char *data, size_t len, int class)
 }
 
 #ifdef __SSE2__
-/* Bits of those bytes that no value has. */
-static inline unsigned find_controls(__m128i bytes)
-{
-    __m128i below_blank = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
-    __m128i is_tab = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\t'));
-    __m128i is_del = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f));
-
-    return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_andnot_si128(is_tab, below_blank), is_del));
-}
-
-static inline __m128i is_between(__m128i bytes, char first, char last)
-{
-    __m128i above = _mm_sub_epi8(bytes, _mm_set1_epi8(first));
-
-    return _mm_cmpeq_epi8(_mm_min_epu8(above, _mm_set1_epi8((char)(last - first))), above);
-}
-
-/* Are all of them letters, digits and hyphens, as in nearly every name? */
-static inline bool are_plain(__m128i bytes)
-{
-    __m128i is_letter = is_between(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), 'a', 'z');
-    __m128i is_digit = is_between(bytes, '0', '9');
-    __m128i is_hyphen = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('-'));
-
-    return _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(is_letter, is_digit), is_hyphen)) == 0xffff;
-}
-
 static inline __m128i load(const char *data)
 {
     return _mm_loadu_si128((const __m128i *)(const void *)data);
@@ -117,18 +88,29 @@ static inline __m128i load_short(const char *data, size_t len)
     low |= (uint32_t)(unsigned char)data[len / 2] << 8;
     return _mm_set1_epi32((int)(low | high << 16 | high << 24));
 }
+
+static inline __attribute__((always_inline)) bool finds_one(__m128i bytes, scan_find *find)
+{
+    return _mm_movemask_epi8(find(bytes)) != 0;
+}
+
+/* What is left at the end is looked at together with bytes before it. */
+static inline __attribute__((always_inline)) bool finds_none(const char *data, size_t len,
+                                                             scan_find *find)
+{
+    if (len <= 16)
+        return len == 0 || !finds_one(load_short(data, len), find);
+    for (size_t at = 0; at < len - 16; at += 16)
+        if (finds_one(load(data + at), find))
+            return false;
+    return !finds_one(load(data + len - 16), find);
+}
 #endif
 
-/* Here and below, what is left at the end is looked at together with bytes before it. */
 bool text_is_token(const char *data, size_t len)
 {
 #ifdef __SSE2__
-    size_t at = 0;
-
-    while (at + 16 < len && are_plain(load(data + at)))
-        at += 16;
-    if (len > 16 ? at + 16 >= len && are_plain(load(data + len - 16))
-                 : len > 0 && are_plain(load_short(data, len)))
+    if (len > 0 && finds_none(data, len, scan_find_unusual))
         return true;
 #endif
     return text_all(data, len, TEXT_TOKEN);
@@ -137,17 +119,10 @@ bool text_is_token(const char *data, size_t len)
 bool text_is_value(const char *data, size_t len)
 {
 #ifdef __SSE2__
-    if (len == 0)
+    if (finds_none(data, len, scan_find_control))
         return true;
-    if (len <= 16)
-        return find_controls(load_short(data, len)) == 0;
-    for (size_t at = 0; at < len - 16; at += 16)
-        if (find_controls(load(data + at)))
-            return false;
-    return find_controls(load(data + len - 16)) == 0;
-#else
-    return len == 0 || text_all(data, len, TEXT_VALUE);
 #endif
+    return len == 0 || text_all(data, len, TEXT_VALUE);
 }
 
 /* Eight bytes at once: A to Z in lower case. */
