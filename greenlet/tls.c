@@ -15,6 +15,9 @@
  * there; others (two readers, or a writer during the handshake) stand in `others` and
  * look again when it has been woken.
  *
+ * What is about to be followed by something else is held in `out` too, without asking the
+ * kernel (`held`): a server's tickets, and what was written with CRESS_STREAM_MORE.
+ *
  * OpenSSL reads ahead of a record: bytes may be here although the descriptor has none.
  * `pending` says so.
  *

@@ -59,7 +59,9 @@ typedef struct cress_tls_options {
     /* PEM: whom to trust. NULL: a client trusts the system's store. A server with one
      * demands a certificate of every client. */
     const char *ca_file;
-    const char *ciphers; /* of TLS 1.2, in OpenSSL's notation; NULL: OpenSSL's default */
+    /* Of TLS 1.2, in OpenSSL's notation; NULL: OpenSSL's default. Of TLS 1.3's a server takes
+     * AES-128 before AES-256, and ChaCha20 from clients that want it most. */
+    const char *ciphers;
     /* ALPN (RFC 7301), the most wanted first: "h2,http/1.1". A client offers them; of
      * what it is offered a server takes its own first, and refuses a client that offers
      * other ones only. NULL: not spoken. */
