@@ -17,7 +17,7 @@ import table
 from scenarios import SCENARIOS
 
 WARM = 64  # connections that are made, used and closed before the first reading
-COLUMNS = {"base": "before", "idle": "idle", "idle_after_peak": "idle, after all asked at once",
+COLUMNS = {"base": "KiB before", "idle": "idle", "idle_after_peak": "idle, after all asked at once",
            "tls": "idle, TLS 1.3", "parked": "parked long poll"}
 IDLE, IDLE_TLS, PARKED = SCENARIOS["A"], SCENARIOS["G"], SCENARIOS["J"]
 WAITS = ("event", "queue", "sleep")
@@ -122,12 +122,17 @@ def _measure(bench, name, count):
     return result
 
 
+def _cell(result, key):
+    if key not in result:
+        return ""
+    return f"{result[key] / (1024 if key == 'base' else 1):,.0f}"
+
+
 def _show_servers(results):
     rows = [["", *COLUMNS.values()]]
     for name, result in results.items():
         if result:
-            rows.append([name, *(f"{result[key]:,.0f}" if key in result else ""
-                                 for key in COLUMNS)])
+            rows.append([name, *(_cell(result, key) for key in COLUMNS)])
     table.show(table.without_empty_columns(rows))
 
 
