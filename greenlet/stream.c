@@ -7,7 +7,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/sendfile.h>
+
+enum {
+    LARGE_FILE = 512 << 10, /* or what is left of one */
+    FILE_UNSENT = 1 << 20,  /* bytes of such a file that the kernel may hold and not have sent */
+};
 
 static cress_socket_stream *socket_of(cress_stream *s)
 {
@@ -119,6 +126,31 @@ static __attribute__((noinline)) ssize_t write_rest(cress_stream *s, const struc
     return total ? (ssize_t)total : -1;
 }
 
+static void limit_unsent(cress_stream *s, int bytes)
+{
+    setsockopt(fd_of(s), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof bytes);
+}
+
+/* A limit on what is not sent yet keeps the memory small that a slow client takes. What a file
+ * has there is the page cache's, and small refills of the kernel's queue double the cost. */
+static void widen(cress_stream *s)
+{
+    socklen_t size = sizeof(int);
+    int limit = 0;
+
+    getsockopt(fd_of(s), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &limit, &size);
+    if (limit <= 0 || limit >= FILE_UNSENT)
+        return;
+    socket_of(s)->narrow = limit;
+    limit_unsent(s, FILE_UNSENT);
+}
+
+static __attribute__((noinline)) void narrow(cress_stream *s)
+{
+    limit_unsent(s, socket_of(s)->narrow);
+    socket_of(s)->narrow = 0;
+}
+
 static ssize_t socket_writev(cress_stream *s, const struct iovec *iov, int count, int flags)
 {
     size_t total = 0;
@@ -129,6 +161,8 @@ static ssize_t socket_writev(cress_stream *s, const struct iovec *iov, int count
         total += iov[i].iov_len;
     if (total == 0)
         return 0;
+    if (socket_of(s)->narrow)
+        narrow(s);
     ssize_t sent = send_once(s, iov, count, flags);
     if (sent != (ssize_t)total)
         return write_rest(s, iov, count, flags, sent);
@@ -159,6 +193,8 @@ static ssize_t socket_send_file(cress_stream *s, int fd, off_t offset, size_t le
         return -1;
     if ((flags & CRESS_STREAM_AWAIT) && await_room(s) < 0)
         return -1;
+    if (len >= LARGE_FILE && !socket_of(s)->narrow)
+        widen(s);
     while (total < len) {
         ssize_t sent = sys_sendfile(fd_of(s), fd, &offset, len - total);
         if (sent > 0) {
@@ -206,6 +242,7 @@ void cress_socket_stream_init(cress_socket_stream *s, int fd, void (*on_idle)(cr
 {
     s->stream.ops = &socket_ops;
     s->has_more = false;
+    s->narrow = 0;
     cress_watch_init(&s->watch, fd, on_idle);
 }
 

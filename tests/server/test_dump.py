@@ -101,7 +101,6 @@ class Dump(cress.ServerTest):
     def test_one_at_a_time(self):
         """Each takes a thread and megabytes; nobody reads what they write."""
         output, its_end = os.pipe()
-        fcntl.fcntl(its_end, fcntl.F_SETPIPE_SZ, 4096)
         process = cress.subprocess.Popen([cress.CRESS, "-b", "127.0.0.1:0", SLOW],
                                          stdin=cress.subprocess.DEVNULL, stderr=its_end)
         self.addCleanup(process.kill)
@@ -109,6 +108,7 @@ class Dump(cress.ServerTest):
         said = b""
         while b"Listening" not in said:
             said += os.read(output, 4096)
+        fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, 4096)  # not before: a full pipe loses lines
         before = threads_of(process.pid)
         for _ in range(100):
             process.send_signal(signal.SIGUSR2)

@@ -78,6 +78,7 @@ typedef struct cress_socket_stream {
     cress_watch watch;
     bool is_nonblocking; /* known to be: only sendfile asks */
     bool has_more;       /* the last write said MORE */
+    int narrow;          /* the TCP_NOTSENT_LOWAT that the next write restores; 0: none */
 } cress_socket_stream;
 
 CRESS_API void cress_socket_stream_init(cress_socket_stream *s, int fd,
