@@ -22,5 +22,6 @@ void guarded_exchange_free(struct http_exchange *x, size_t len)
 {
     guarded_free(x->in, len);
     x->in = x->own;
+    http.exchange = x;
     exchange_release(&http);
 }
