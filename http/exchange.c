@@ -9,12 +9,21 @@ _Static_assert(offsetof(struct http_exchange, own) ==
                    OWN_SIZE >= 256,
                "the table of fields can go on, and room is left for small requests");
 
-/* The length is hidden from the compiler, whose expansion for a known one is slower
- * than the library's memset. */
-static void clear(void *at, size_t len)
+/* What is zeroed from `first` on, in pieces that compilers turn into a few stores: a third of what
+ * the library's memset takes. What lies behind is set later, so the last piece need not end with
+ * it. */
+enum {
+    PIECE = 64,
+    ZEROED_END = offsetof(struct http_exchange, env.field_capacity),
+};
+
+_Static_assert(ZEROED_END + PIECE <= sizeof(struct http_exchange), "the last piece is in it");
+
+static inline __attribute__((always_inline)) void clear_from(struct http_exchange *x, size_t first)
 {
-    __asm__("" : "+r"(len));
-    memset(at, 0, len);
+#pragma GCC unroll 8
+    for (size_t at = first; at < ZEROED_END; at += PIECE)
+        memset((char *)x + at, 0, PIECE);
 }
 
 /* ---- buffers ------------------------------------------------------------------------------- */
@@ -79,12 +88,22 @@ struct http_exchange *exchange_acquire(cress_http1 *h)
 
     if (!x)
         return NULL;
-    clear(x, offsetof(struct http_exchange, inline_fields));
+    clear_from(x, offsetof(struct http_exchange, start));
     x->http = h;
     use_own(x);
     place_fields(x);
     h->exchange = x;
     return x;
+}
+
+/* All that it has besides its own block. */
+static __attribute__((noinline)) void release_more(struct http_exchange *x)
+{
+    arena_free(&x->arena);
+    free_input(x);
+    if (x->kept)
+        free_kept(x);
+    block_put(BLOCK_OUTPUT, x->out);
 }
 
 void exchange_release(cress_http1 *h)
@@ -93,14 +112,10 @@ void exchange_release(cress_http1 *h)
 
     if (!x)
         return;
-    arena_free(&x->arena);
-    free_input(x);
-    if (x->kept)
-        free_kept(x);
-    if (x->out)
-        block_put(BLOCK_OUTPUT, x->out);
-    block_put(BLOCK_EXCHANGE, x);
     h->exchange = NULL;
+    if (x->arena.chunks || x->in_kind != BUFFER_OWN || x->kept || x->out)
+        release_more(x);
+    block_put(BLOCK_EXCHANGE, x);
 }
 
 /* What follows an answered request goes back into a block as soon as it fits. */
@@ -128,8 +143,7 @@ void exchange_next_request(struct http_exchange *x)
     }
     x->start = x->pos;
     arena_free(&x->arena);
-    clear(&x->phase,
-          offsetof(struct http_exchange, inline_fields) - offsetof(struct http_exchange, phase));
+    clear_from(x, offsetof(struct http_exchange, phase));
     place_fields(x);
     x->skipped_line = false;
 }

@@ -45,11 +45,8 @@ struct http_extra {
     cress_str key, value;
 };
 
+/* The last members are set before anybody looks at them; the others are zeroed. */
 struct cress_environ {
-    cress_str method, target, path, query;
-    cress_str host;
-    struct http_field *fields;
-    uint32_t field_count, field_capacity;
     struct http_deferred *deferred;
     const struct cress_layer *layer;   /* the running one of a chain */
     const struct router_frame *route;  /* of the innermost router that called an app */
@@ -57,12 +54,18 @@ struct cress_environ {
     struct error_pages *pages;         /* innermost first */
     struct http_extra *extras;         /* newest first */
     cress_str script;                  /* what mounts took off the path; absent: nothing */
+    cress_str host;
     uint8_t minor;
     bool is_head, is_options;
     bool closes;           /* the client wants no further request on this connection */
     bool asks_to_close;    /* Connection: close */
     bool asks_to_go_on;    /* Connection: keep-alive */
     bool has_content_type; /* one was seen */
+    uint32_t field_count;
+
+    uint32_t field_capacity;
+    struct http_field *fields;
+    cress_str method, target, path, query; /* once the head is whole */
 };
 
 enum http_body_kind { BODY_NONE, BODY_COUNTED, BODY_CHUNKED };
@@ -135,7 +138,12 @@ struct http_exchange {
     cress_http1 *http;
     const struct cress_greenlet *greenlet; /* the one that runs the handler */
     char *in;
-    size_t in_size, start, pos, fill;
+    size_t in_size;
+    size_t body;                 /* where the head ended */
+    uint32_t target, target_len; /* of the request line: where the target stands */
+
+    /* From here on zeroed when it is taken. What stands before this is set first. */
+    size_t start, pos, fill;
     char *kept; /* NULL: the head lies in `in` */
     char *out;  /* a block; NULL: nothing is collected */
     size_t out_start, out_end;
@@ -148,22 +156,20 @@ struct http_exchange {
     bool busy;         /* a greenlet waits in a write */
     bool yields;       /* a greenlet lets others run, and waits for nothing */
 
-    /* From here on zeroed for each request, up to `inline_fields`. */
-    uint8_t phase;               /* enum http_phase */
-    uint8_t state;               /* parser: see parser.c */
-    bool is_encoded;             /* before the query there is a '%' */
-    uint32_t line;               /* parser: where this line began */
-    uint32_t line_len;           /* of the request line */
-    uint32_t target, target_len; /* of the request line: where the target stands */
-    uint32_t query;              /* and its '?'; 0: there is none */
-    const char *head;            /* where offsets count from, once it is whole */
-    size_t body;                 /* where the head ended */
+    /* From here on zeroed for each request, but for the end of `env`. */
+    uint8_t phase;     /* enum http_phase */
+    uint8_t state;     /* parser: see parser.c */
+    bool is_encoded;   /* before the query there is a '%' */
+    uint32_t line;     /* parser: where this line began */
+    uint32_t line_len; /* of the request line */
+    uint32_t query;    /* and its '?'; 0: there is none */
+    const char *head;  /* where offsets count from, once it is whole */
     struct arena arena;
-    struct cress_environ env;
     struct http_input input;
     struct cress_response res;
     cress_event gone;
     const char *refusal; /* why it was refused */
+    struct cress_environ env;
 
     struct http_field inline_fields[INLINE_FIELDS];
     char own[]; /* a small request's bytes, or further fields; then the arena's first */

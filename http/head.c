@@ -312,7 +312,7 @@ static COLD char *put_connection(char *to, struct http_exchange *x)
     x->http->closing = true;
     if (upgrades)
         return TEXT_PUT(to, "Connection: close, Upgrade\r\n");
-    return x->env.minor == 0 && x->env.method.data ? to : TEXT_PUT(to, "Connection: close\r\n");
+    return x->env.minor == 0 && x->head ? to : TEXT_PUT(to, "Connection: close\r\n");
 }
 
 /* Does the version say all that there is to say? */

@@ -98,13 +98,10 @@ static cress_http1_event begin_request(cress_http1 *h)
 }
 
 /* Of the bytes that are there. */
-static cress_http1_event parse(cress_http1 *h)
+static inline cress_http1_event parse(cress_http1 *h)
 {
-    struct http_exchange *x = h->exchange;
+    int status = parser_head(h->exchange);
 
-    if (!x || x->pos == x->fill)
-        return CRESS_HTTP1_WAIT;
-    int status = parser_head(x);
     if (status == PARSE_MORE)
         return CRESS_HTTP1_WAIT;
     return status == PARSE_DONE ? begin_request(h) : refuse_head(h, status);
@@ -164,11 +161,12 @@ static bool has_unread(const cress_http1 *h)
 
 static __attribute__((noinline)) cress_http1_event read_request(cress_http1 *h, bool wait)
 {
-    if (h->exchange && h->exchange->phase != PHASE_HEAD)
-        exchange_next_request(h->exchange);
-    for (;;) {
-        cress_http1_event event = parse(h);
-        struct http_exchange *x = h->exchange;
+    struct http_exchange *x = h->exchange;
+
+    if (x && x->phase != PHASE_HEAD)
+        exchange_next_request(x);
+    for (bool has_bytes = x && x->pos < x->fill;;) {
+        cress_http1_event event = has_bytes ? parse(h) : CRESS_HTTP1_WAIT;
         if (event != CRESS_HTTP1_WAIT)
             return event;
         if (x && (output_flush(x) < 0 || x->eof))
@@ -177,10 +175,13 @@ static __attribute__((noinline)) cress_http1_event read_request(cress_http1 *h, 
             rest(h);
             return CRESS_HTTP1_WAIT;
         }
-        if (receive(h, wait ? 0 : CRESS_STREAM_DONTWAIT) < 0) {
+        int got = receive(h, wait ? 0 : CRESS_STREAM_DONTWAIT);
+        if (got < 0) {
             rest(h);
             return close_connection(h);
         }
+        has_bytes = got > 0;
+        x = h->exchange;
     }
 }
 
@@ -438,7 +439,7 @@ void cress_http1_get_log(const cress_http1 *h, cress_http1_log *ret_log)
         return;
     ret_log->status = x->res.status;
     ret_log->body_bytes = x->res.body_bytes;
-    if (!x->env.method.data)
+    if (!x->head)
         return;
     ret_log->method = x->env.method;
     ret_log->target = x->env.target;
