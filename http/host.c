@@ -1,8 +1,6 @@
 /* Hosts, with or without a port: RFC 9110 7.2, RFC 3986 3.2. */
 #include "host.h"
 
-#include "text.h"
-
 #include <arpa/inet.h>
 
 static bool is_ipv6(const char *data, size_t len)
@@ -52,27 +50,15 @@ static bool is_host(cress_str host)
     return host.data[len] == ':' && is_port(host.data + len + 1, host.len - len - 1);
 }
 
-static _Thread_local struct {
-    size_t len;
-    char text[64];
-} last;
+_Thread_local struct host_last host_last;
 
-static __attribute__((noinline)) bool is_new_host(cress_str host)
+bool host_is_valid(cress_str host)
 {
     if (!is_host(host))
         return false;
-    if (host.len <= sizeof last.text) {
-        last.len = host.len;
-        memcpy(last.text, host.data, host.len);
+    if (host.len <= sizeof host_last.text) {
+        host_last.len = host.len;
+        memcpy(host_last.text, host.data, host.len);
     }
     return true;
-}
-
-/* Nearly all requests name the same host as the one before: it need not be looked at
- * again. */
-bool host_is_valid(cress_str host)
-{
-    bool is_last = host.len == last.len && text_is_same(host.data, last.text, host.len);
-
-    return (is_last && host.len > 0) || is_new_host(host);
 }

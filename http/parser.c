@@ -35,7 +35,10 @@ enum parser_state {
 
 enum { GO_ON = -1 };
 
-enum { LIMIT_MOST = 1 << 30 }; /* offsets have 32 bits */
+enum {
+    LIMIT_MOST = 1 << 30, /* offsets have 32 bits */
+    LEAST_DEFAULT = 8190, /* of the limits of a line, a field, and a head */
+};
 
 enum { VERSION_LEN = sizeof "HTTP/1.1\r" - 1 }; /* with its CR */
 
@@ -75,13 +78,20 @@ static size_t line_limit(const struct http_exchange *x)
     return min(config_field_size(config), all > before ? all - before : 0);
 }
 
-/* Is all of it, so far, below each limit? */
-static bool is_small(const struct http_exchange *x, size_t len)
+/* 0: the default. */
+static inline bool is_within(size_t len, size_t limit)
+{
+    return len - 1 <= limit - 1;
+}
+
+/* Is all of it, so far, below each limit, and each default? There are bytes. */
+static inline bool is_small(const struct http_exchange *x, size_t len)
 {
     const cress_http1_config *config = x->http->config;
 
-    return len <= config_request_line(config) && len <= config_field_size(config) &&
-           len <= config_head(config);
+    return len <= LEAST_DEFAULT && is_within(len, config->limit_request_line) &&
+           is_within(len, config->limit_request_field_size) &&
+           is_within(len, config->limit_request_head);
 }
 
 static inline void begin_line(struct scan *s, char *line)
@@ -466,6 +476,14 @@ static inline bool is_pair(const char *at, const char *end, const char *pair)
     return at < end - 1 && memcmp(at, pair, 2) == 0;
 }
 
+/* Behind it and the blank; NULL: there is none. */
+static char *skip_method(char *base, const char *end)
+{
+    char *blank = scan_class(base, end, TEXT_TOKEN);
+
+    return blank == base || blank == end || *blank != ' ' ? NULL : blank + 1;
+}
+
 /* The end of a target, or what is odd in it. */
 static inline char *skip_target(struct http_exchange *x, const char *base, char *at,
                                 const char *end)
@@ -484,11 +502,11 @@ static inline char *take_usual_request_line(struct http_exchange *x, char *base,
     static const char version[] = " HTTP/1.1\r\n";
     enum { LEN = sizeof version - 1 };
     bool is_get = end - base > LEN && memcmp(base, "GET ", 4) == 0;
-    char *blank = is_get ? base + 3 : scan_class(base, end, TEXT_TOKEN);
+    char *target = is_get ? base + 4 : skip_method(base, end);
 
-    if (blank == base || blank == end || *blank != ' ')
+    if (!target)
         return NULL;
-    char *target = blank + 1, *behind = skip_target(x, base, target, end);
+    char *behind = skip_target(x, base, target, end);
     if (behind == target || end - behind < LEN || memcmp(behind, version, LEN) != 0) {
         x->query = 0;
         return NULL;
@@ -499,7 +517,7 @@ static inline char *take_usual_request_line(struct http_exchange *x, char *base,
     x->env.minor = 1;
     x->state = AT_FIELD;
     if (!is_get) {
-        int status = request_take_method(x, (cress_str){ base, (size_t)(blank - base) });
+        int status = request_take_method(x, (cress_str){ base, x->target - 1 });
         *ret_status = status ? status : GO_ON;
     }
     return behind + LEN;
@@ -570,7 +588,7 @@ static __attribute__((noinline)) int scan_line(struct http_exchange *x, bool is_
     return status;
 }
 
-/* As far as they are of the usual form. */
+/* As far as they are of the usual form. In the middle of a line nothing is. */
 static inline int take_usual_lines(struct http_exchange *x)
 {
     char *base = x->in + x->start, *at = x->in + x->pos, *end = x->in + x->fill;
@@ -580,6 +598,8 @@ static inline int take_usual_lines(struct http_exchange *x)
         at = take_usual_request_line(x, base, end, &status);
         if (!at)
             return GO_ON;
+    } else if (x->state != AT_FIELD) {
+        return GO_ON;
     }
     if (status == GO_ON) {
         at = take_usual_fields(x, base, at, end);
@@ -592,11 +612,6 @@ static inline int take_usual_lines(struct http_exchange *x)
     return status;
 }
 
-static inline bool may_begin_line(const struct http_exchange *x)
-{
-    return x->state == AT_START || x->state == AT_FIELD;
-}
-
 int parser_head(struct http_exchange *x)
 {
     size_t len = x->fill - x->start;
@@ -604,9 +619,7 @@ int parser_head(struct http_exchange *x)
     int status;
 
     do {
-        status = GO_ON;
-        if (is_short && may_begin_line(x))
-            status = take_usual_lines(x);
+        status = is_short ? take_usual_lines(x) : GO_ON;
         if (status == GO_ON)
             status = scan_line(x, is_short);
     } while (status == GO_ON);

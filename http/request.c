@@ -65,13 +65,14 @@ int request_take_method(struct http_exchange *x, cress_str method)
 static void finish_request_line(struct http_exchange *x)
 {
     cress_environ *env = &x->env;
-    char *base = x->in + x->start;
+    char *base = x->in + x->start, *target = base + x->target;
+    size_t len = x->target_len;
 
     x->head = base;
-    base[x->target - 1] = base[x->target + x->target_len] = '\0';
-    env->method = (cress_str){ base, x->target - 1 };
-    env->target = (cress_str){ base + x->target, x->target_len };
+    env->method = (cress_str){ base, (size_t)(target - base) - 1 };
+    env->target = (cress_str){ target, len };
     env->query = CRESS_STR("");
+    target[-1] = target[len] = '\0';
 }
 
 /* ---- the fields that concern us ------------------------------------------------------------ */
@@ -86,7 +87,7 @@ static int take_host(struct http_exchange *x, cress_str value)
 {
     if (x->env.host.data)
         return bad(x, "a second Host");
-    if (value.len > 0 && !host_is_valid(value))
+    if (value.len > 0 && !host_is_valid_again(value))
         return bad(x, "a malformed Host");
     x->env.host = value;
     return 0;
@@ -179,9 +180,9 @@ static int take_content_type(struct http_exchange *x)
 /* The fields that concern us. */
 static int take_field(struct http_exchange *x, const char *name, size_t len, cress_str value)
 {
-    switch (len) {
-    case 4:
+    if (len == 4)
         return text_matches(name, "host", 4) ? take_host(x, value) : 0;
+    switch (len) {
     case 6:
         return text_matches(name, "expect", 6) ? take_expect(x, value) : 0;
     case 10:
@@ -208,12 +209,13 @@ static inline bool may_concern(size_t name_len)
 static int finish_fields(struct http_exchange *x)
 {
     const struct http_field *field = x->env.fields, *end = field + x->env.field_count;
+    const char *head = x->head;
 
     for (; field < end; field++) {
         if (!may_concern(field->name_len))
             continue;
-        cress_str value = { x->head + field->value, field->value_len };
-        int status = take_field(x, x->head + field->name, field->name_len, value);
+        cress_str value = { head + field->value, field->value_len };
+        int status = take_field(x, head + field->name, field->name_len, value);
         if (status)
             return status;
     }

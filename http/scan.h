@@ -34,9 +34,9 @@ static inline __attribute__((always_inline)) char *scan_to(char *at, const char 
 
     for (; end - at >= WIDTH; at += WIDTH) {
         __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
-        int found = _mm_movemask_epi8(find(bytes));
+        unsigned found = (unsigned)_mm_movemask_epi8(find(bytes));
         if (found)
-            return at + __builtin_ctzl((unsigned long)found);
+            return at + (unsigned)__builtin_ctz(found);
     }
     return scan_class(at, end, class);
 }

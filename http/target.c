@@ -76,24 +76,31 @@ static int split_absolute(struct http_exchange *x)
     return status;
 }
 
-/* RFC 9110 4.2.1: without a host there is no URI. */
-static int finish_relative(struct http_exchange *x)
+static int take_asterisk(struct http_exchange *x, cress_str target)
 {
-    cress_str target = x->env.target;
-
-    if (x->env.host.data && x->env.host.len == 0)
-        return exchange_refuse(x, 400, "an empty Host");
+    if (target.len > 1 || !x->env.is_options)
+        return exchange_refuse(x, 400, "a stray asterisk");
     x->env.path = target;
-    if (target.data[0] == '/')
-        return x->query || x->is_encoded ? split_path(x, target.data, target.data + target.len) : 0;
-    return target.len == 1 && x->env.is_options ? 0 : exchange_refuse(x, 400, "a stray asterisk");
+    return 0;
 }
 
+static inline int take_path(struct http_exchange *x, cress_str target)
+{
+    if (x->query || x->is_encoded)
+        return split_path(x, target.data, target.data + target.len);
+    x->env.path = target;
+    return 0;
+}
+
+/* RFC 9110 4.2.1: without a host there is no URI. */
 int target_finish(struct http_exchange *x)
 {
     cress_str target = x->env.target;
+    bool is_path = target.data[0] == '/';
 
-    if (target.data[0] == '/' || target.data[0] == '*')
-        return finish_relative(x);
-    return split_absolute(x);
+    if (!is_path && target.data[0] != '*')
+        return split_absolute(x);
+    if (x->env.host.data && x->env.host.len == 0)
+        return exchange_refuse(x, 400, "an empty Host");
+    return is_path ? take_path(x, target) : take_asterisk(x, target);
 }

@@ -30,10 +30,17 @@ static inline int text_hex_value(char c)
     return text_is(c, TEXT_DIGIT) ? c - '0' : (c | 0x20) - 'a' + 10;
 }
 
+/* Four bytes have a way of their own, which compilers see through. */
 static inline bool text_word_matches(const char *name, const char *lower, size_t len)
 {
     uint64_t a = 0, b = 0;
 
+    if (len == sizeof(uint32_t)) {
+        uint32_t half, wanted;
+        memcpy(&half, name, sizeof half);
+        memcpy(&wanted, lower, sizeof wanted);
+        return (half | 0x20202020) == (wanted | 0x20202020);
+    }
     memcpy(&a, name, len);
     memcpy(&b, lower, len);
     return (a | 0x2020202020202020) == (b | 0x2020202020202020);
@@ -54,16 +61,13 @@ static inline bool text_matches(const char *name, const char *lower, size_t len)
 static inline bool text_is_same(const char *a, const char *b, size_t len)
 {
     enum { WORD = sizeof(uint64_t) };
-    uint64_t from_a, from_b;
 
     if (len < WORD)
         return memcmp(a, b, len) == 0;
-    for (size_t at = 0;; at = len - at > 2 * WORD ? at + WORD : len - WORD) {
-        memcpy(&from_a, a + at, WORD);
-        memcpy(&from_b, b + at, WORD);
-        if (from_a != from_b || at == len - WORD)
-            return from_a == from_b;
-    }
+    for (size_t at = 0; at < len - WORD; at += WORD)
+        if (memcmp(a + at, b + at, WORD) != 0)
+            return false;
+    return memcmp(a + len - WORD, b + len - WORD, WORD) == 0;
 }
 
 /* Could it be a field's name? */
