@@ -66,8 +66,8 @@ struct connection {
     struct expiry_node node; /* its place in one of the worker's lists */
     uint32_t progress;       /* when it joined the stalled ones, modulo 2^32 */
     uint8_t state;           /* enum connection_state */
-    bool late;               /* the list that it was in has let it expire */
     bool agreed;             /* the TLS handshake is done */
+    bool late;               /* the list that it was in has let it expire */
     bool evicted;            /* others need its place */
     struct tls tls[];        /* one, if the worker has a context */
 };
@@ -377,9 +377,11 @@ static bool await_request(struct connection *conn, bool has_served)
         cress_http1_refuse(&conn->http, 408, -1);
         return false;
     }
-    enum connection_list list = idle && conn->http.requests ? LIST_IDLE : LIST_HEADS;
-    if (has_served || !is_in(conn, list))
-        expiry_touch(&worker->lists[list], &conn->node);
+    struct expiry *list = &worker->lists[LIST_HEADS];
+    if (idle && conn->http.requests)
+        list = &worker->lists[LIST_IDLE];
+    if (has_served || conn->node.list != list)
+        expiry_touch(list, &conn->node);
     conn->state = CONNECTION_RESTS;
     return true;
 }
