@@ -37,6 +37,7 @@ enum {
     SLICE_MOST = 63,         /* switches between two looks at the clock */
     VIRTUAL_SLICES = 8,      /* slices between two polls under the virtual clock */
     PATIENCE = 1000,         /* failed waits in a row before a greenlet is named */
+    WARM = 256,              /* so many greenlets stay in the cache by themselves */
     LAST_PATIENCE = 1000000, /* and, when the hub ends, before that is held for a bug */
 };
 static const cress_seconds SHORT_TIME = 0.00005, LONG_TIME = 0.0005;
@@ -93,9 +94,9 @@ void hub_wake(cress_greenlet *g, int error)
         return;
     g->parked = false;
     g->wake_error = error;
+    append(g->hub, &g->task);
     if (g->timer != HEAP_NONE)
         heap_remove(&g->hub->timers, g);
-    append(g->hub, &g->task);
 }
 
 /* ---- who is next, and when to look at the world ---------------------------------- */
@@ -116,7 +117,7 @@ static NOINLINE bool poll_is_due(struct hub *hub)
 {
     if (hub->simulation)
         return simulation_step(hub); /* it wants to see each: the budget stays 0 */
-    hub->budget = hub->slice;
+    hub->budget = (int)hub->slice;
     if (hub->virtual_clock)
         return ++hub->slices >= VIRTUAL_SLICES;
     cress_seconds now = clock_now(), elapsed = now - hub->polled_at;
@@ -134,7 +135,7 @@ static INLINE void fetch_ahead(const struct hub *hub)
     enum { LINE = 64 };
     const struct task *task = hub->ready_first;
 
-    if (!task || !task->next || task->run)
+    if (hub->stats.greenlets <= WARM || !task || !task->next || task->run)
         return;
     const cress_greenlet *g = (const cress_greenlet *)task;
     const char *at = g->stack ? context_pointer(&g->context) : g->arg;
@@ -151,7 +152,7 @@ static INLINE cress_greenlet *next_greenlet(struct hub *hub)
 
     if (!task || task->run)
         return NULL;
-    if (hub->budget-- == 0 && poll_is_due(hub)) {
+    if (--hub->budget < 0 && poll_is_due(hub)) {
         hub->budget = 0;
         return NULL;
     }
@@ -648,10 +649,10 @@ static NOINLINE void run_greenlet(struct hub *hub, cress_greenlet *g)
 
 static void run_ready(struct hub *hub)
 {
-    hub->budget = hub->simulation ? 0 : hub->slice;
+    hub->budget = hub->simulation ? 0 : (int)hub->slice;
     hub->slices = 0;
     while (hub->ready_first) {
-        if (hub->budget-- == 0 && poll_is_due(hub))
+        if (--hub->budget < 0 && poll_is_due(hub))
             return;
         struct task *task = take_first(hub);
         if (task->run)

@@ -114,9 +114,9 @@ struct hub {
     struct task *starved_first, **starved_last; /* greenlets for which there was no stack */
     struct task *batch_last; /* the last that was ready after the last look at the world */
     cress_seconds now;
-    unsigned slice;  /* switches between two looks at the clock */
-    unsigned budget; /* switches until the hub looks at the clock and the descriptors */
-    size_t armed;    /* what could wake somebody, beside watched descriptors: posts, signals */
+    unsigned slice; /* switches between two looks at the clock */
+    int budget;     /* switches until the hub looks at the clock and the descriptors */
+    size_t armed;   /* what could wake somebody, beside watched descriptors: posts, signals */
 
     struct heap timers;
     struct stack_cache stacks;

@@ -151,10 +151,8 @@ static void put_last(struct loop_fd *entry, struct loop_io *io)
     entry->last = io;
 }
 
-int loop_start(struct loop *loop, struct loop_io *io)
+int loop_start_anew(struct loop *loop, struct loop_io *io)
 {
-    if (loop_is_started(loop, io))
-        return 0;
     if (reserve(loop, io->fd) < 0)
         return -1;
     struct loop_fd *entry = &loop->fds[io->fd];

@@ -70,8 +70,6 @@ void loop_close(struct loop *loop);
  * descriptor's sake (fd.c). `steady`: its owner stops it before the descriptor is closed, which
  * saves a system call where it is started again and again. */
 void loop_io_init(struct loop_io *io, uint8_t kind, int fd, int events, bool steady);
-/* 0; -1 with ENOMEM. A refusal by the kernel is told to the handler. */
-int loop_start(struct loop *loop, struct loop_io *io);
 void loop_stop(struct loop *loop, struct loop_io *io);
 /* The one of this kind that has stood there longest; NULL. */
 struct loop_io *loop_find(struct loop *loop, int fd, uint8_t kind);
@@ -79,6 +77,14 @@ struct loop_io *loop_find(struct loop *loop, int fd, uint8_t kind);
 static inline bool loop_is_started(const struct loop *loop, const struct loop_io *io)
 {
     return io->epoch == loop->epoch;
+}
+
+/* 0; -1 with ENOMEM. A refusal by the kernel is told to the handler. */
+int loop_start_anew(struct loop *loop, struct loop_io *io);
+
+static inline int loop_start(struct loop *loop, struct loop_io *io)
+{
+    return loop_is_started(loop, io) ? 0 : loop_start_anew(loop, io);
 }
 
 /* Takes in what has happened; waits for it so long, unless something has. Nothing may have

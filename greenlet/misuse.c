@@ -79,12 +79,8 @@ static void report(const void *site, const char *format, ...)
     va_end(args);
 }
 
-cress_greenlet *misuse_self_at(const void *site, const char *call)
+cress_greenlet *misuse_outside(const void *site, const char *call)
 {
-    cress_greenlet *g = cress_self();
-
-    if (g)
-        return g;
     report(site, "%s: only greenlets may call it", call);
     abort();
 }

@@ -8,6 +8,8 @@
 #ifndef CRESS_MISUSE_H
 #define CRESS_MISUSE_H
 
+#include <cress/greenlet.h>
+
 #include <stdbool.h>
 
 /* Does misuse stop the program? */
@@ -23,7 +25,7 @@ int misuse_at(const void *site, int error, const char *format, ...)
 
 /* The running greenlet, for calls that mean nothing outside of one and have no way to say
  * so: there any build stops, with the call's name. */
-#define misuse_self(call) misuse_self_at(__builtin_return_address(0), call)
-struct cress_greenlet *misuse_self_at(const void *site, const char *call);
+#define misuse_self(call) (cress_self() ?: misuse_outside(__builtin_return_address(0), call))
+_Noreturn struct cress_greenlet *misuse_outside(const void *site, const char *call);
 
 #endif

@@ -244,6 +244,8 @@ static int configure(struct simulation *s, const cress_simulation_options *optio
     return 0;
 }
 
+unsigned simulation_count;
+
 int simulation_start(struct hub *hub, const cress_simulation_options *options)
 {
     cress_simulation_options from_outside = { 0 };
@@ -255,13 +257,18 @@ int simulation_start(struct hub *hub, const cress_simulation_options *options)
         options = &from_outside;
     }
     hub->simulation = calloc(1, sizeof *hub->simulation);
-    return hub->simulation ? configure(hub->simulation, options) : -1;
+    if (!hub->simulation)
+        return -1;
+    __atomic_add_fetch(&simulation_count, 1, __ATOMIC_RELAXED);
+    return configure(hub->simulation, options);
 }
 
 void simulation_finish(struct hub *hub)
 {
-    if (hub->simulation)
-        last_digest = hub->simulation->digest;
+    if (!hub->simulation)
+        return;
+    __atomic_sub_fetch(&simulation_count, 1, __ATOMIC_RELAXED);
+    last_digest = hub->simulation->digest;
     free(hub->simulation);
     hub->simulation = NULL;
 }

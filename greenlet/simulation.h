@@ -61,9 +61,13 @@ int simulated_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags);
 int simulated_connect(int fd, const struct sockaddr *addr, socklen_t len);
 int simulated_poll(struct pollfd *fds, nfds_t count, bool may_wait);
 
+/* How many hubs of the process are simulated: atomic. */
+extern unsigned simulation_count;
+
 static inline bool simulated(void)
 {
-    return __builtin_expect(hub_current && hub_current->simulation, 0);
+    return __builtin_expect(__atomic_load_n(&simulation_count, __ATOMIC_RELAXED), 0) &&
+           hub_current && hub_current->simulation;
 }
 
 /* What green I/O calls instead of the system calls. */

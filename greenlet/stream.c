@@ -26,15 +26,11 @@ static int fd_of(cress_stream *s)
     return cress_watch_fd(&socket_of(s)->watch);
 }
 
-/* Calls that may wait fail at once when the caller was killed or its limit has passed. */
-static bool may_go_on(int flags)
-{
-    return (flags & CRESS_STREAM_DONTWAIT) || hub_check() == 0;
-}
+/* What a server does at each request is short and alone: it keeps nothing across a call. */
+#define NOINLINE __attribute__((noinline))
 
 /* [waits] After a read that failed. */
-static __attribute__((noinline)) ssize_t read_again(cress_stream *s, void *buf, size_t len,
-                                                    int flags)
+static NOINLINE ssize_t read_again(cress_stream *s, void *buf, size_t len, int flags)
 {
     ssize_t count = -1;
 
@@ -47,29 +43,50 @@ static __attribute__((noinline)) ssize_t read_again(cress_stream *s, void *buf, 
     return count;
 }
 
-static ssize_t socket_read(cress_stream *s, void *buf, size_t len, int flags)
+static ssize_t read_some(cress_stream *s, void *buf, size_t len, int flags)
 {
-    if (!may_go_on(flags))
-        return -1;
     ssize_t count = sys_recv(fd_of(s), buf, len, MSG_DONTWAIT);
-    if (count < 0)
-        count = read_again(s, buf, len, flags);
-    if (count >= 0 && !(flags & CRESS_STREAM_DONTWAIT))
+
+    return count >= 0 ? count : read_again(s, buf, len, flags);
+}
+
+/* [waits] Fails at once when the caller was killed or its limit has passed. */
+static NOINLINE ssize_t read_waiting(cress_stream *s, void *buf, size_t len, int flags)
+{
+    if (hub_check() < 0)
+        return -1;
+    ssize_t count = read_some(s, buf, len, flags);
+    if (count >= 0)
         hub_take_turns_after((size_t)count);
     return count;
 }
 
+static ssize_t socket_read(cress_stream *s, void *buf, size_t len, int flags)
+{
+    if (flags & CRESS_STREAM_DONTWAIT)
+        return read_some(s, buf, len, flags);
+    return read_waiting(s, buf, len, flags);
+}
+
+static inline int how_to_send(cress_stream *s, int flags)
+{
+    socket_of(s)->has_more = flags & CRESS_STREAM_MORE;
+    return MSG_DONTWAIT | MSG_NOSIGNAL | (flags & CRESS_STREAM_MORE ? MSG_MORE : 0);
+}
+
+static inline ssize_t send_piece(cress_stream *s, const struct iovec *piece, int flags)
+{
+    return sys_send(fd_of(s), piece->iov_base, piece->iov_len, how_to_send(s, flags));
+}
+
 static ssize_t send_once(cress_stream *s, const struct iovec *iov, int count, int flags)
 {
-    int how = MSG_DONTWAIT | MSG_NOSIGNAL | (flags & CRESS_STREAM_MORE ? MSG_MORE : 0);
-    int fd = fd_of(s);
-
-    socket_of(s)->has_more = flags & CRESS_STREAM_MORE;
-    if (count == 1)
-        return sys_send(fd, iov->iov_base, iov->iov_len, how);
     struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)iov,
                               .msg_iovlen = (size_t)count };
-    return sys_sendmsg(fd, &message, how);
+
+    if (count == 1)
+        return send_piece(s, iov, flags);
+    return sys_sendmsg(fd_of(s), &message, how_to_send(s, flags));
 }
 
 /* [waits] The kernel has just said that there is none. */
@@ -98,11 +115,11 @@ static int give_way(size_t sent)
 }
 
 /* [waits] Goes on after a first try, which said `sent`. */
-static __attribute__((noinline)) ssize_t write_rest(cress_stream *s, const struct iovec *iov,
-                                                    int count, int flags, ssize_t sent)
+static NOINLINE ssize_t write_rest(cress_stream *s, const struct iovec *iov, int count, int flags,
+                                   ssize_t sent)
 {
     size_t total = 0;
-    struct iovec cut;
+    struct iovec cut = { 0 };
 
     advance(&iov, &count, 0, &cut);
     for (;;) {
@@ -145,17 +162,18 @@ static void widen(cress_stream *s)
     limit_unsent(s, FILE_UNSENT);
 }
 
-static __attribute__((noinline)) void narrow(cress_stream *s)
+static void narrow(cress_stream *s)
 {
     limit_unsent(s, socket_of(s)->narrow);
     socket_of(s)->narrow = 0;
 }
 
-static ssize_t socket_writev(cress_stream *s, const struct iovec *iov, int count, int flags)
+/* [waits] */
+static NOINLINE ssize_t write_pieces(cress_stream *s, const struct iovec *iov, int count, int flags)
 {
     size_t total = 0;
 
-    if (!may_go_on(flags))
+    if (!(flags & CRESS_STREAM_DONTWAIT) && hub_check() < 0)
         return -1;
     for (int i = 0; i < count; i++)
         total += iov[i].iov_len;
@@ -169,6 +187,19 @@ static ssize_t socket_writev(cress_stream *s, const struct iovec *iov, int count
     if (!(flags & CRESS_STREAM_DONTWAIT))
         hub_take_turns_after(total);
     return sent;
+}
+
+/* An answer is one piece, and goes out whole. */
+static ssize_t socket_writev(cress_stream *s, const struct iovec *iov, int count, int flags)
+{
+    bool is_plain = count == 1 && iov->iov_len > 0 && (flags & CRESS_STREAM_DONTWAIT);
+
+    if (!is_plain || socket_of(s)->narrow)
+        return write_pieces(s, iov, count, flags);
+    ssize_t sent = send_piece(s, iov, flags);
+    if (sent == (ssize_t)iov->iov_len)
+        return sent;
+    return write_rest(s, iov, count, flags, sent);
 }
 
 /* There is no MSG_DONTWAIT for sendfile. */

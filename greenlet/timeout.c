@@ -40,27 +40,8 @@ static bool is_gone(const cress_greenlet *g, const cress_timeout *t)
     return at >= g->stack->extent.bottom && at < here;
 }
 
-static __attribute__((noinline)) int refuse_close(cress_greenlet *g, cress_timeout *t,
-                                                  const void *site)
+static void close_innermost(cress_greenlet *g, cress_timeout *t)
 {
-    cress_timeout *inner = g->timeouts;
-
-    if (!t->open)
-        return misuse_at(site, EINVAL, "cress_timeout_close: it is not open");
-    misuse_at(site, EINVAL, "cress_timeout_close: another cress_timeout is open inside this one");
-    while (inner && inner != t && !is_gone(g, inner)) {
-        inner->open = false;
-        inner = inner->outer;
-    }
-    return 0;
-}
-
-void cress_timeout_close(cress_timeout *t)
-{
-    cress_greenlet *g = misuse_self("cress_timeout_close");
-
-    if (g->timeouts != t && refuse_close(g, t, __builtin_return_address(0)) < 0)
-        return;
     g->timeouts = t->outer;
     t->open = false;
     if (t->deadline <= g->hub->now)
@@ -68,6 +49,34 @@ void cress_timeout_close(cress_timeout *t)
     t->deadline = CRESS_FOREVER; /* what has not passed by now never will */
     if (!g->cancelled)
         g->failed_waits = 0;
+}
+
+/* Where that does not stop the program, those inside it are closed as well. */
+static __attribute__((noinline)) void close_misused(cress_greenlet *g, cress_timeout *t,
+                                                    const void *site)
+{
+    cress_timeout *inner = g->timeouts;
+
+    if (!t->open) {
+        misuse_at(site, EINVAL, "cress_timeout_close: it is not open");
+        return;
+    }
+    misuse_at(site, EINVAL, "cress_timeout_close: another cress_timeout is open inside this one");
+    while (inner && inner != t && !is_gone(g, inner)) {
+        inner->open = false;
+        inner = inner->outer;
+    }
+    close_innermost(g, t);
+}
+
+void cress_timeout_close(cress_timeout *t)
+{
+    cress_greenlet *g = misuse_self("cress_timeout_close");
+
+    if (g->timeouts == t)
+        close_innermost(g, t);
+    else
+        close_misused(g, t, __builtin_return_address(0));
 }
 
 void *cress_with_timeout(cress_seconds span, cress_fn *fn, void *arg, void *timeout_value)

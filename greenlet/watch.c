@@ -38,14 +38,9 @@ int cress_watch_fd(const cress_watch *w)
     return io_of((cress_watch *)(uintptr_t)w)->fd;
 }
 
-static int start(cress_watch *w)
-{
-    return hub_io_start(hub_current, io_of(w));
-}
-
 void cress_watch_start(cress_watch *w)
 {
-    start(w);
+    hub_io_start(hub_current, io_of(w));
 }
 
 void cress_watch_stop(cress_watch *w)
@@ -63,7 +58,7 @@ int cress_watch_wait(cress_watch *w, cress_seconds timeout)
     if (hub_check() < 0)
         return -1;
     check_waiter(io_of(w));
-    if (start(w) < 0)
+    if (hub_io_start(hub_current, io_of(w)) < 0)
         return -1;
     io_of(w)->greenlet = hub_current->current;
     int result = hub_wait(hub_deadline(timeout), "watched descriptor # to read",
@@ -81,7 +76,8 @@ void watch_rest(cress_greenlet *g)
         return;
     check_waiter(io_of(w));
     io_of(w)->greenlet = g;
-    if (start(w) < 0) { /* no memory: it finds nothing to read and rests again, until there is */
+    if (hub_io_start(g->hub, io_of(w)) <
+        0) { /* no memory: it finds nothing to read and rests again, until there is */
         io_of(w)->greenlet = NULL;
         hub_wake(g, 0);
     }
