@@ -164,7 +164,7 @@ __attribute__((noinline)) cress_greenlet *cress_spawn_later(cress_seconds delay,
 
 cress_greenlet *cress_self(void)
 {
-    return hub_current ? hub_current->current : NULL;
+    return greenlet_current;
 }
 
 /* A call about a greenlet of another thread, where what it is changes at any time. */
@@ -306,14 +306,12 @@ void *cress_fail(int error)
 
 /* ---- waiting for the end, and bringing it about --------------------------------------- */
 
-/* [waits] Until the hub's clock says deadline. */
+/* [waits] Until the hub's clock says deadline; the caller has checked its limits. */
 static int join_until(cress_greenlet *g, cress_seconds deadline, const void *site)
 {
     struct cress_waiter waiter;
     int result = 0;
 
-    if (hub_check() < 0)
-        return -1;
     if (g->hub != hub_current)
         return refuse_foreign("cress_join", site);
     if (g->state == GREENLET_ENDED)
@@ -333,7 +331,7 @@ static int join_all(cress_greenlet *const gs[], size_t count, cress_seconds time
         return -1;
     cress_seconds deadline = hub_deadline(timeout);
     for (size_t i = 0; i < count; i++)
-        if (gs[i] && join_until(gs[i], deadline, site) < 0)
+        if (gs[i] && ((i > 0 && hub_check() < 0) || join_until(gs[i], deadline, site) < 0))
             return -1;
     return 0;
 }

@@ -49,6 +49,7 @@ static const cress_seconds STARVE_RETRY = 0.1, STARVE_MOST = 1.0;
 #define NOINLINE __attribute__((noinline))
 
 _Thread_local struct hub *hub_current;
+_Thread_local cress_greenlet *greenlet_current;
 
 /* ---- the ready queue --------------------------------------------------------- */
 
@@ -249,13 +250,18 @@ static INLINE void count_switch(struct hub *hub)
     __atomic_store_n(&hub->stats.switches, hub->stats.switches + 1, __ATOMIC_RELAXED);
 }
 
+static INLINE void set_current(struct hub *hub, cress_greenlet *g)
+{
+    hub->current = greenlet_current = g;
+}
+
 /* The context to go to for `next`, which becomes the running one. */
 static INLINE struct context *enter(struct hub *hub, cress_greenlet *next)
 {
     count_switch(hub);
     if (next && !next->stack && !give_stack(hub, next))
         next = NULL;
-    hub->current = next;
+    set_current(hub, next);
     return next ? &next->context : &hub->context;
 }
 
@@ -317,7 +323,7 @@ void context_entry(void)
         }
         next->stack = stack;
         context_settle(&next->context, &stack->extent);
-        hub->current = next;
+        set_current(hub, next);
     }
 }
 
@@ -400,7 +406,7 @@ static int check_limits(cress_greenlet *g)
 
 int hub_check_limits(void)
 {
-    cress_greenlet *g = hub_current ? hub_current->current : NULL;
+    cress_greenlet *g = greenlet_current;
 
     if (g)
         return check_limits(g);
@@ -437,11 +443,11 @@ static INLINE void call_hook(const cress_greenlet *g, void (*hook)(void *arg))
 
 NOINLINE int hub_wait(cress_seconds deadline, const char *what, const void *object)
 {
-    struct hub *hub = hub_current;
+    cress_greenlet *g = greenlet_current;
 
     if (hub_check() < 0)
         return -1;
-    cress_greenlet *g = hub->current;
+    struct hub *hub = g->hub;
     if (deadline <= hub->now) {
         errno = ETIMEDOUT;
         return -1;
@@ -466,17 +472,18 @@ NOINLINE int hub_wait(cress_seconds deadline, const char *what, const void *obje
 
 NOINLINE int hub_yield(void)
 {
+    cress_greenlet *g = greenlet_current;
+
     if (hub_check() < 0)
         return -1;
-    struct hub *hub = hub_current;
-    cress_greenlet *g = hub->current;
+    struct hub *hub = g->hub;
     if (g->hooks)
         call_hook(g, g->hooks->before_wait);
     g->what = "its turn";
     yield_unchecked(hub, g);
     if (g->hooks)
         call_hook(g, g->hooks->after_wait);
-    return hub_is_free(hub, g) ? 0 : hub_check_limits();
+    return hub_is_free(g->hub, g) ? 0 : hub_check_limits(); /* `hub` need not live so long */
 }
 
 NOINLINE void hub_give_turn(struct hub *hub, cress_greenlet *g)

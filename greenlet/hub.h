@@ -156,6 +156,9 @@ extern struct hub *hub_all;
 /* This thread's hub; NULL outside. */
 extern _Thread_local struct hub *hub_current __attribute__((tls_model("initial-exec")));
 
+/* Its running greenlet, hub_current->current; NULL in the hub's context, and outside. */
+extern _Thread_local cress_greenlet *greenlet_current __attribute__((tls_model("initial-exec")));
+
 /* The absolute time of a timeout, on hub_current->now's clock. */
 static inline cress_seconds hub_deadline(cress_seconds timeout)
 {
@@ -237,9 +240,9 @@ static inline bool hub_is_free(const struct hub *hub, const cress_greenlet *g)
 
 static inline int hub_check(void)
 {
-    const struct hub *hub = hub_current;
+    const cress_greenlet *g = greenlet_current;
 
-    return hub && hub->current && hub_is_free(hub, hub->current) ? 0 : hub_check_limits();
+    return g && hub_is_free(g->hub, g) ? 0 : hub_check_limits();
 }
 
 enum {
@@ -253,14 +256,13 @@ void hub_give_turn(struct hub *hub, cress_greenlet *g);
 /* [waits, now and then] cress_take_turns_after. */
 static inline void hub_take_turns_after(size_t bytes)
 {
-    struct hub *hub = hub_current;
-    cress_greenlet *g = hub ? hub->current : NULL;
+    cress_greenlet *g = greenlet_current;
 
     if (!g)
         return;
     size_t calls = g->straight_calls + 1 + bytes / CALL_BYTES;
-    if (calls >= STRAIGHT_CALLS || hub->simulation)
-        hub_give_turn(hub, g);
+    if (calls >= STRAIGHT_CALLS || g->hub->simulation)
+        hub_give_turn(g->hub, g);
     else
         g->straight_calls = (uint16_t)calls;
 }

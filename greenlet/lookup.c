@@ -343,9 +343,7 @@ int lookup_open(struct lookup *l, enum lookup_where where, const char *name)
     struct resolver *r = get_resolver();
     int status;
 
-    *l = (struct lookup){ .greenlet = hub_current->current,
-                          .name = name,
-                          .deadline = CRESS_FOREVER };
+    *l = (struct lookup){ .greenlet = greenlet_current, .name = name, .deadline = CRESS_FOREVER };
     if (!r)
         return -1;
     if (where != LOOKUP_HOSTS) {

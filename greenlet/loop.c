@@ -393,7 +393,7 @@ static inline uint32_t number_of(const struct epoll_event *event)
 }
 
 /* Several watch it, or not all that is reported is asked for. */
-static void dispatch_odd(struct loop *loop, int fd, int found)
+static __attribute__((noinline)) void dispatch_odd(struct loop *loop, int fd, int found)
 {
     const struct loop_fd *entry = &loop->fds[fd];
     int wanted = wanted_by_all(entry);

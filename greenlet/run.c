@@ -207,7 +207,7 @@ int cress_run(cress_fn *fn, void *arg)
 
 bool cress_running(void)
 {
-    return hub_current && hub_current->current;
+    return greenlet_current != NULL;
 }
 
 cress_seconds cress_now(void)

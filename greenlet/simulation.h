@@ -70,6 +70,9 @@ static inline bool simulated(void)
            hub_current && hub_current->simulation;
 }
 
+/* For those who then try again, and do not want errno: a negative one. */
+#define sys_try_recv(...) (simulated() ? -EINTR : system_try_recv(__VA_ARGS__))
+#define sys_try_send(...) (simulated() ? -EINTR : system_try_send(__VA_ARGS__))
 /* What green I/O calls instead of the system calls. */
 #define sys_recv(...) (simulated() ? simulated_recv(__VA_ARGS__) : system_recv(__VA_ARGS__))
 #define sys_recvmsg(...) \

@@ -256,7 +256,7 @@ static void hand_on(int signum, siginfo_t *info, void *context)
 
 static void on_fault(int signum, siginfo_t *info, void *context)
 {
-    cress_greenlet *g = hub_current ? hub_current->current : NULL;
+    cress_greenlet *g = greenlet_current;
 
     if (g && g->stack && stack_guards(g->stack, info->si_addr)) {
         report_overflow(g);

@@ -26,14 +26,16 @@ static int fd_of(cress_stream *s)
     return cress_watch_fd(&socket_of(s)->watch);
 }
 
-/* What a server does at each request is short and alone: it keeps nothing across a call. */
+/* A read and a write that need not wait are two system calls at each request: what else may become
+ * of them is kept out of line, and so these save hardly a register. */
 #define NOINLINE __attribute__((noinline))
 
-/* [waits] After a read that failed. */
-static NOINLINE ssize_t read_again(cress_stream *s, void *buf, size_t len, int flags)
+/* [waits] After a read that failed by `error`. */
+static NOINLINE ssize_t read_again(cress_stream *s, void *buf, size_t len, int flags, int error)
 {
     ssize_t count = -1;
 
+    errno = error;
     while (count < 0 && (errno == EINTR || errno == EAGAIN)) {
         if (errno == EAGAIN && ((flags & CRESS_STREAM_DONTWAIT) ||
                                 cress_watch_wait(&socket_of(s)->watch, CRESS_FOREVER) < 0))
@@ -43,11 +45,11 @@ static NOINLINE ssize_t read_again(cress_stream *s, void *buf, size_t len, int f
     return count;
 }
 
-static ssize_t read_some(cress_stream *s, void *buf, size_t len, int flags)
+static inline ssize_t read_some(cress_stream *s, void *buf, size_t len, int flags)
 {
-    ssize_t count = sys_recv(fd_of(s), buf, len, MSG_DONTWAIT);
+    ssize_t count = sys_try_recv(fd_of(s), buf, len, MSG_DONTWAIT);
 
-    return count >= 0 ? count : read_again(s, buf, len, flags);
+    return count >= 0 ? count : read_again(s, buf, len, flags, (int)-count);
 }
 
 /* [waits] Fails at once when the caller was killed or its limit has passed. */
@@ -64,7 +66,7 @@ static NOINLINE ssize_t read_waiting(cress_stream *s, void *buf, size_t len, int
 static ssize_t socket_read(cress_stream *s, void *buf, size_t len, int flags)
 {
     if (flags & CRESS_STREAM_DONTWAIT)
-        return read_some(s, buf, len, flags);
+        return read_some(s, buf, len, CRESS_STREAM_DONTWAIT);
     return read_waiting(s, buf, len, flags);
 }
 
@@ -114,13 +116,15 @@ static int give_way(size_t sent)
     return hub_check();
 }
 
-/* [waits] Goes on after a first try, which said `sent`. */
+/* [waits] Goes on after a first try: so much was sent, or failed by a negative errno. */
 static NOINLINE ssize_t write_rest(cress_stream *s, const struct iovec *iov, int count, int flags,
                                    ssize_t sent)
 {
     size_t total = 0;
     struct iovec cut = { 0 };
 
+    if (sent < 0)
+        errno = (int)-sent;
     advance(&iov, &count, 0, &cut);
     for (;;) {
         if (sent >= 0) {
@@ -183,7 +187,7 @@ static NOINLINE ssize_t write_pieces(cress_stream *s, const struct iovec *iov, i
         narrow(s);
     ssize_t sent = send_once(s, iov, count, flags);
     if (sent != (ssize_t)total)
-        return write_rest(s, iov, count, flags, sent);
+        return write_rest(s, iov, count, flags, sent < 0 ? -errno : sent);
     if (!(flags & CRESS_STREAM_DONTWAIT))
         hub_take_turns_after(total);
     return sent;
@@ -196,7 +200,7 @@ static ssize_t socket_writev(cress_stream *s, const struct iovec *iov, int count
 
     if (!is_plain || socket_of(s)->narrow)
         return write_pieces(s, iov, count, flags);
-    ssize_t sent = send_piece(s, iov, flags);
+    ssize_t sent = sys_try_send(fd_of(s), iov->iov_base, iov->iov_len, how_to_send(s, flags));
     if (sent == (ssize_t)iov->iov_len)
         return sent;
     return write_rest(s, iov, count, flags, sent);

@@ -26,7 +26,8 @@
 
 #ifdef SYSTEM_DIRECT
 
-static inline long system_call(long number, long a, long b, long c, long d, long e, long f)
+/* A negative errno: it failed. */
+static inline long system_try(long number, long a, long b, long c, long d, long e, long f)
 {
     register long r10 __asm__("r10") = d;
     register long r8 __asm__("r8") = e;
@@ -37,6 +38,13 @@ static inline long system_call(long number, long a, long b, long c, long d, long
                      : "=a"(result)
                      : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
                      : "rcx", "r11", "memory");
+    return result;
+}
+
+static inline long system_call(long number, long a, long b, long c, long d, long e, long f)
+{
+    long result = system_try(number, a, b, c, d, e, f);
+
     if (result < 0) {
         errno = (int)-result;
         return -1;
@@ -52,6 +60,16 @@ static inline ssize_t system_recv(int fd, void *buf, size_t len, int flags)
 static inline ssize_t system_send(int fd, const void *buf, size_t len, int flags)
 {
     return system_call(SYS_sendto, fd, (long)buf, (long)len, flags, 0, 0);
+}
+
+static inline ssize_t system_try_recv(int fd, void *buf, size_t len, int flags)
+{
+    return system_try(SYS_recvfrom, fd, (long)buf, (long)len, flags, 0, 0);
+}
+
+static inline ssize_t system_try_send(int fd, const void *buf, size_t len, int flags)
+{
+    return system_try(SYS_sendto, fd, (long)buf, (long)len, flags, 0, 0);
 }
 
 static inline ssize_t system_recvmsg(int fd, struct msghdr *message, int flags)
@@ -76,6 +94,20 @@ static inline int system_close(int fd)
 #define system_recvmsg recvmsg
 #define system_sendmsg sendmsg
 #define system_close close
+
+static inline ssize_t system_try_recv(int fd, void *buf, size_t len, int flags)
+{
+    ssize_t count = recv(fd, buf, len, flags);
+
+    return count < 0 ? -errno : count;
+}
+
+static inline ssize_t system_try_send(int fd, const void *buf, size_t len, int flags)
+{
+    ssize_t count = send(fd, buf, len, flags);
+
+    return count < 0 ? -errno : count;
+}
 
 #endif
 

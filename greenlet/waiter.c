@@ -10,7 +10,7 @@
 
 static bool in_greenlet(void)
 {
-    return hub_current && hub_current->current;
+    return greenlet_current != NULL;
 }
 
 int waiter_check(void)
@@ -30,7 +30,7 @@ int waiter_refuse_foreign(const void *site)
 
 static void append(cress_waitable *line, struct cress_waiter *waiter)
 {
-    waiter->greenlet = hub_current->current;
+    waiter->greenlet = greenlet_current;
     waiter->woken = false;
     waiter->line = line;
     waiter->next = NULL;

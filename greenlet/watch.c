@@ -18,7 +18,10 @@ void watch_on_event(struct loop_io *io, int events)
 
     if (g) {
         io->greenlet = NULL;
-        hub_wake(g, events < 0 ? -events : 0);
+        if (events >= 0)
+            hub_wake(g, 0);
+        else
+            hub_wake(g, -events);
     } else if (w->on_idle) {
         hub_current->stirred = true;
         w->on_idle(w);
@@ -60,7 +63,7 @@ int cress_watch_wait(cress_watch *w, cress_seconds timeout)
     check_waiter(io_of(w));
     if (hub_io_start(hub_current, io_of(w)) < 0)
         return -1;
-    io_of(w)->greenlet = hub_current->current;
+    io_of(w)->greenlet = greenlet_current;
     int result = hub_wait(hub_deadline(timeout), "watched descriptor # to read",
                           (void *)(uintptr_t)cress_watch_fd(w));
     if (result < 0)
