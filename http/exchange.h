@@ -111,6 +111,7 @@ struct cress_response {
     bool has_length : 1, has_date : 1, has_server : 1, has_upgrade : 1;
     bool begun : 1;     /* there were body bytes: too late for start_response */
     bool committed : 1; /* the head is in the output */
+    bool whole : 1;     /* head and body are in the output, nothing went wrong since */
     bool complete : 1;  /* the framing is complete */
     bool cut : 1;       /* the message cannot be completed */
     bool is_out : 1;    /* the head was handed to the kernel, or a part of it */

@@ -5,14 +5,10 @@
 #include "head.h"
 
 #include "chunked.h"
-#include "date.h"
 #include "fail.h"
 #include "fields.h"
 #include "hook.h"
-#include "status.h"
 #include "text.h"
-
-#define SERVER "cress/" CRESS_VERSION
 
 /* ---- the app's fields ------------------------------------------------------------------- */
 
@@ -176,7 +172,7 @@ void head_restart(cress_response *res, int status)
     res->status = (uint16_t)status;
     res->fields_len = 0;
     res->trailers_len = 0;
-    res->has_length = res->has_date = res->has_server = res->has_upgrade = false;
+    res->has_length = res->has_date = res->has_server = res->has_upgrade = res->whole = false;
 }
 
 int cress_start_response(cress_response *res, int status, const cress_header headers[])
@@ -236,120 +232,4 @@ int cress_response_add_trailer(cress_response *res, const char *name_text, const
     const char *end = head_put_field(res->trailers + res->trailers_len, name, value);
     res->trailers_len = (uint32_t)(end - res->trailers);
     return 0;
-}
-
-/* ---- the head ------------------------------------------------------------------------------ */
-
-/* What nearly every head has, ready for this second. time() is answered from the kernel's shared
- * page, without a system call. */
-#define STAMP "Server: " SERVER "\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
-
-enum { STAMP_LEN = sizeof STAMP - 1, DATE_LINE_LEN = sizeof "Date: \r\n" - 1 + DATE_LEN };
-
-static _Thread_local struct {
-    time_t second;
-    char text[STAMP_LEN + 1];
-} stamp = { -1, STAMP };
-
-static COLD void renew_stamp(time_t now)
-{
-    char date[DATE_LEN + 1], *line = stamp.text + STAMP_LEN - DATE_LINE_LEN;
-
-    date_format(date, now);
-    memcpy(line + sizeof "Date: " - 1, date, DATE_LEN);
-    stamp.second = now;
-}
-
-static HOT const char *stamp_now(void)
-{
-    time_t now = time(NULL);
-
-    if (now != stamp.second)
-        renew_stamp(now);
-    return stamp.text;
-}
-
-static COLD char *put_server(char *to, const char *software)
-{
-    if (!software)
-        return TEXT_PUT(to, "Server: " SERVER "\r\n");
-    if (!*software)
-        return to;
-    return head_put_field(to, CRESS_STR("Server"),
-                          (cress_str){ software, strnlen(software, HEAD_MAX_SOFTWARE) });
-}
-
-/* Server and Date, unless the app gave them. */
-static HOT char *put_stamp(char *to, const struct http_exchange *x)
-{
-    const char *text = stamp_now(), *software = x->http->config->server_software;
-    bool has_one = x->res.has_server || x->res.has_date;
-
-    if (!software && !has_one)
-        return text_put(to, text, STAMP_LEN);
-    if (!x->res.has_server)
-        to = put_server(to, software);
-    if (!x->res.has_date)
-        to = text_put(to, text + STAMP_LEN - DATE_LINE_LEN, DATE_LINE_LEN);
-    return to;
-}
-
-/* Will the connection close behind this response? */
-static inline bool closes(const struct http_exchange *x)
-{
-    return x->http->closing || x->env.closes || x->http->config->keep_alive <= 0;
-}
-
-/* Says whether the connection goes on. RFC 9110 7.8: who names a protocol, as in a 426, says so
- * here as well. */
-static COLD char *put_connection(char *to, struct http_exchange *x)
-{
-    bool upgrades = x->res.has_upgrade && x->env.minor == 1;
-
-    if (!closes(x))
-        return upgrades ? TEXT_PUT(to, "Connection: Upgrade\r\n")
-                        : TEXT_PUT(to, "Connection: keep-alive\r\n");
-    x->http->closing = true;
-    if (upgrades)
-        return TEXT_PUT(to, "Connection: close, Upgrade\r\n");
-    return x->env.minor == 0 && x->head ? to : TEXT_PUT(to, "Connection: close\r\n");
-}
-
-/* Does the version say all that there is to say? */
-static inline bool is_plain_connection(const struct http_exchange *x)
-{
-    return x->env.minor == 1 && !x->res.has_upgrade && !closes(x);
-}
-
-static HOT char *put_type(char *to, cress_str type)
-{
-    to = TEXT_PUT(to, "Content-Type: ");
-    to = text_put_short(to, type.data, type.len);
-    return TEXT_PUT(to, "\r\n");
-}
-
-static HOT char *put_length(char *to, uint64_t length)
-{
-    to = TEXT_PUT(to, "Content-Length: ");
-    to = text_put_u64(to, length);
-    return TEXT_PUT(to, "\r\n");
-}
-
-char *head_put(char *to, struct http_exchange *x, cress_str type)
-{
-    const cress_response *res = &x->res;
-
-    to = status_put_line(to, res->status);
-    to = put_stamp(to, x);
-    if (!is_plain_connection(x))
-        to = put_connection(to, x);
-    if (type.len > 0)
-        to = put_type(to, type);
-    if (res->framing == FRAMING_LENGTH)
-        to = put_length(to, res->length);
-    else if (res->framing == FRAMING_CHUNKED)
-        to = TEXT_PUT(to, "Transfer-Encoding: chunked\r\n");
-    if (res->fields_len > 0)
-        to = text_put(to, res->fields, res->fields_len);
-    return TEXT_PUT(to, "\r\n");
 }

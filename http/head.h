@@ -7,9 +7,8 @@
 #include <string.h>
 
 enum {
-    HEAD_MAX_FIELDS = 11 << 10,          /* bytes of the app's fields */
-    HEAD_MAX_SOFTWARE = 256,             /* and of Server */
-    HEAD_ROOM = 512 + HEAD_MAX_SOFTWARE, /* what we add: status line, Date, Server, framing */
+    HEAD_MAX_FIELDS = 11 << 10, /* bytes of the app's fields */
+    HEAD_ROOM = 768,            /* what we add: status line, Date, Server, framing */
 };
 
 static inline cress_str head_str(const char *text)
@@ -29,12 +28,7 @@ int head_add_lines(cress_response *res, cress_str lines);
 /* Can an app set it? Not those of the connection. */
 bool head_is_field(cress_str name, cress_str value);
 
-/* ---- formatting: each returns the end of what it put ------------------------------------- */
-
-/* The whole head, for the framing that was decided: at most HEAD_ROOM bytes, those of the fields, and
- * those of `type`, the content's if it is not among the fields. Decides whether the connection
- * goes on. */
-char *head_put(char *to, struct http_exchange *x, cress_str type);
+/* Formats it; the end of what it put. */
 char *head_put_field(char *to, cress_str name, cress_str value);
 
 #endif

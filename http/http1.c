@@ -254,6 +254,12 @@ static COLD void leave_body(struct http_exchange *x)
         x->http->linger = true;
 }
 
+/* Is there nothing left to do but to send? So it is behind cress_respond. */
+static inline bool is_answered(const struct http_exchange *x, int result)
+{
+    return result == 0 && x->res.whole && !x->res.hooks && !x->http->gone;
+}
+
 /* The other protocol has ended: nothing is left to say, but something to be read. */
 static COLD const char *finish_switched(struct http_exchange *x, int result, int error)
 {
@@ -269,30 +275,40 @@ static int flush_answer(struct http_exchange *x)
     return x->http->closing && !x->env.deferred ? output_flush_last(x) : output_flush(x);
 }
 
-static const char *finish_response(struct http_exchange *x, int result, int error)
+static inline void send_answer(struct http_exchange *x)
 {
-    const char *wrong = NULL;
+    if (!has_more(x) && flush_answer(x) < 0)
+        x->http->closing = true;
+}
 
-    if (x->res.switched)
-        return finish_switched(x, result, error);
+static __attribute__((noinline)) const char *complete(struct http_exchange *x, int result,
+                                                      int error)
+{
     if (x->http->gone)
         x->broken = true;
     else if (result == 0 && !x->res.lost)
-        wrong = response_complete(&x->res);
+        return response_complete(&x->res);
     else
-        wrong = fail_request(x, result == 0 ? x->res.lost : error);
-    if (!has_more(x) && flush_answer(x) < 0)
-        x->http->closing = true;
-    return wrong;
+        return fail_request(x, result == 0 ? x->res.lost : error);
+    return NULL;
 }
 
 /* Who is being stopped gets so long, at most, to send what it has to say. */
 static const cress_seconds LAST_WORDS = 2.0;
 
-static const char *finish(struct http_exchange *x, int result, int error)
+static HOT const char *finish(struct http_exchange *x, int result, int error)
 {
-    const char *wrong = finish_response(x, result, error);
+    const char *wrong = NULL;
 
+    if (x->res.switched) {
+        wrong = finish_switched(x, result, error);
+    } else {
+        if (is_answered(x, result))
+            x->res.complete = true;
+        else
+            wrong = complete(x, result, error);
+        send_answer(x);
+    }
     environ_run_deferred(&x->env);
     if (!x->input.ended && !x->http->gone)
         leave_body(x);

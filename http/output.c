@@ -90,10 +90,14 @@ static COLD ssize_t wait_and_send(struct http_exchange *x, const struct iovec *i
     return sent;
 }
 
-static inline ssize_t send_some(struct http_exchange *x, const struct iovec *iov, int count,
-                                int flags)
+static HOT ssize_t send_now(struct http_exchange *x, const struct iovec *iov, int count, int flags)
 {
-    ssize_t sent = cress_stream_writev(x->http->stream, iov, count, CRESS_STREAM_DONTWAIT | flags);
+    return cress_stream_writev(x->http->stream, iov, count, CRESS_STREAM_DONTWAIT | flags);
+}
+
+static ssize_t send_some(struct http_exchange *x, const struct iovec *iov, int count, int flags)
+{
+    ssize_t sent = send_now(x, iov, count, flags);
 
     return sent >= 0 ? sent : wait_and_send(x, iov, flags);
 }
@@ -103,15 +107,17 @@ static struct iovec collected(const struct http_exchange *x)
     return (struct iovec){ x->out + x->out_start, output_pending(x) };
 }
 
-static int check_sendable(const struct http_exchange *x)
+static COLD int refuse(const struct http_exchange *x)
 {
-    if (!x->busy && !x->broken && !x->http->gone)
-        return 0;
-    errno = x->busy ? EBUSY : EPIPE;
-    return -1;
+    return fail_with(x->busy ? EBUSY : EPIPE);
 }
 
-static void note_sent(struct http_exchange *x, size_t of_collected)
+static inline int check_sendable(const struct http_exchange *x)
+{
+    return x->busy || x->broken || x->http->gone ? refuse(x) : 0;
+}
+
+static inline void note_sent(struct http_exchange *x, size_t of_collected)
 {
     if (x->res.committed)
         x->res.is_out = true;
@@ -120,8 +126,7 @@ static void note_sent(struct http_exchange *x, size_t of_collected)
 
 /* All pieces, of which the first `own` bytes are what was collected. `sent`: what came of the first
  * send_some. */
-static __attribute__((noinline)) int send_rest(struct http_exchange *x, struct iovec *iov,
-                                               int count, int flags, ssize_t sent)
+static int send_rest(struct http_exchange *x, struct iovec *iov, int count, int flags, ssize_t sent)
 {
     for (size_t own = output_pending(x);;) {
         if (sent < 0)
@@ -136,6 +141,12 @@ static __attribute__((noinline)) int send_rest(struct http_exchange *x, struct i
     }
     free_output(x);
     return 0;
+}
+
+/* What was collected, of which send_now sent not all. */
+static COLD int send_slowly(struct http_exchange *x, struct iovec *iov, int flags, ssize_t sent)
+{
+    return send_rest(x, iov, 1, flags, sent >= 0 ? sent : wait_and_send(x, iov, flags));
 }
 
 static int send_pieces(struct http_exchange *x, struct iovec *iov, int count)
@@ -198,15 +209,15 @@ static HOT int send_collected(struct http_exchange *x, int flags)
     if (check_sendable(x) < 0)
         return -1;
     struct iovec iov = collected(x);
-    ssize_t sent = send_some(x, &iov, 1, flags);
+    ssize_t sent = send_now(x, &iov, 1, flags);
     if (sent != (ssize_t)iov.iov_len)
-        return send_rest(x, &iov, 1, flags, sent);
+        return send_slowly(x, &iov, flags, sent);
     note_sent(x, iov.iov_len);
     give_back(x);
     return 0;
 }
 
-static int flush(struct http_exchange *x, int flags)
+static HOT int flush(struct http_exchange *x, int flags)
 {
     if (output_pending(x) == 0)
         return 0;
@@ -256,7 +267,7 @@ static size_t length_of(const struct iovec *iov, int count)
 
 static ssize_t write_now(struct http_exchange *x, const struct iovec *iov, int count)
 {
-    ssize_t sent = cress_stream_writev(x->http->stream, iov, count, CRESS_STREAM_DONTWAIT);
+    ssize_t sent = send_now(x, iov, count, 0);
 
     return sent < 0 && errno != EAGAIN ? fail(x) : sent;
 }
@@ -289,7 +300,7 @@ void output_push(struct http_exchange *x)
         return;
     int error = errno;
     struct iovec iov = collected(x);
-    ssize_t sent = cress_stream_writev(x->http->stream, &iov, 1, CRESS_STREAM_DONTWAIT);
+    ssize_t sent = send_now(x, &iov, 1, 0);
     if (sent > 0) {
         note_sent(x, (size_t)sent);
         free_output(x);

@@ -14,6 +14,7 @@
 #include "hook.h"
 #include "input.h"
 #include "output.h"
+#include "start.h"
 #include "status.h"
 #include "text.h"
 
@@ -68,6 +69,67 @@ static void decide_framing(struct http_exchange *x, cress_response *res, bool is
         res->length = res->sent;
 }
 
+/* Will the connection close behind this response? */
+static inline bool closes(const struct http_exchange *x)
+{
+    return x->http->closing || x->env.closes || x->http->config->keep_alive <= 0;
+}
+
+/* Says whether the connection goes on. RFC 9110 7.8: who names a protocol, as in a 426, says so
+ * here as well. */
+static COLD char *put_connection(char *to, struct http_exchange *x)
+{
+    bool upgrades = x->res.has_upgrade && x->env.minor == 1;
+
+    if (!closes(x))
+        return upgrades ? TEXT_PUT(to, "Connection: Upgrade\r\n")
+                        : TEXT_PUT(to, "Connection: keep-alive\r\n");
+    x->http->closing = true;
+    if (upgrades)
+        return TEXT_PUT(to, "Connection: close, Upgrade\r\n");
+    return x->env.minor == 0 && x->head ? to : TEXT_PUT(to, "Connection: close\r\n");
+}
+
+/* Does the version say all that there is to say? */
+static inline bool is_plain_connection(const struct http_exchange *x)
+{
+    return x->env.minor == 1 && !x->res.has_upgrade && !closes(x);
+}
+
+static HOT char *put_type(char *to, cress_str type)
+{
+    to = TEXT_PUT(to, "Content-Type: ");
+    to = text_put_short(to, type.data, type.len);
+    return TEXT_PUT(to, "\r\n");
+}
+
+static HOT char *put_length(char *to, uint64_t length)
+{
+    to = TEXT_PUT(to, "Content-Length: ");
+    to = text_put_u64(to, length);
+    return TEXT_PUT(to, "\r\n");
+}
+
+/* For the framing that was decided: at most HEAD_ROOM bytes, those of the fields, and those of
+ * `type`, the content's if it is not among the fields. */
+static HOT char *put_head(char *to, struct http_exchange *x, cress_str type)
+{
+    const cress_response *res = &x->res;
+
+    to = start_put(to, x);
+    if (!is_plain_connection(x))
+        to = put_connection(to, x);
+    if (type.len > 0)
+        to = put_type(to, type);
+    if (res->framing == FRAMING_LENGTH)
+        to = put_length(to, res->length);
+    else if (res->framing == FRAMING_CHUNKED)
+        to = TEXT_PUT(to, "Transfer-Encoding: chunked\r\n");
+    if (res->fields_len > 0)
+        to = text_put(to, res->fields, res->fields_len);
+    return TEXT_PUT(to, "\r\n");
+}
+
 /* [waits] Formats the head. is_whole: the app has written all that it will. */
 static int commit(cress_response *res, bool is_whole)
 {
@@ -80,7 +142,7 @@ static int commit(cress_response *res, bool is_whole)
     decide_framing(x, res, is_whole);
     if (res->framing == FRAMING_CLOSE || (is_whole && input_blocks_next(x)))
         x->http->closing = true;
-    output_end(x, head_put(to, x, CRESS_STR("")));
+    output_end(x, put_head(to, x, CRESS_STR("")));
     res->committed = true;
     return 0;
 }
@@ -135,6 +197,7 @@ static HOT int put_body(cress_response *res, const void *data, size_t len)
     if (result == 0) {
         res->sent += len;
         res->body_bytes += len;
+        res->whole = res->sent == res->length && res->framing == FRAMING_LENGTH;
     } else if (x->broken) {
         res->cut = true;
     }
@@ -215,13 +278,20 @@ static COLD int drop_body(cress_response *res, size_t len)
 
 /* An app that does not look at what its writes return must not end a message that is
  * not whole as if it were. */
-static int note_result(cress_response *res, int result)
+static COLD int note_failure(cress_response *res)
 {
-    if (result == 0)
-        res->lost = 0;
-    else if (errno != EINVAL && errno != EALREADY)
+    res->whole = false;
+    if (errno != EINVAL && errno != EALREADY)
         res->lost = errno;
-    return result;
+    return -1;
+}
+
+static HOT int note_result(cress_response *res, int result)
+{
+    if (result < 0)
+        return note_failure(res);
+    res->lost = 0;
+    return 0;
 }
 
 int response_write_body(cress_response *res, const void *data, size_t len)
@@ -381,13 +451,14 @@ static HOT int put_response(struct http_exchange *x, cress_str type, const void 
     if (!to)
         return -1;
     res->mark = (size_t)(to - x->out);
-    to = head_put(to, x, type);
+    to = put_head(to, x, type);
     output_end(x, text_put_short(to, body, copied));
     res->begun = res->committed = true;
     res->sent = len;
     if (content > copied && send_body(x, body, len) < 0)
         return -1;
     res->body_bytes = content;
+    res->whole = true;
     return flush_for_others(x);
 }
 
@@ -399,11 +470,9 @@ static HOT int respond(cress_response *res, int status, cress_str type, const vo
     if (head_check_startable(res, status) < 0)
         return -1;
     if (type.len > HEAD_MAX_FIELDS)
-        return fail_with(E2BIG);
-    if (!text_is_value(type.data, type.len))
-        return fail_with(EINVAL);
+        return fail_with(type.len == TEXT_UNFIT ? EINVAL : E2BIG);
     head_restart(res, status);
-    if (check_writable(res, len) < 0)
+    if (check_open(res, len) < 0)
         return -1;
     res->has_length = true;
     res->length = len;
@@ -417,7 +486,9 @@ static HOT int respond(cress_response *res, int status, cress_str type, const vo
 
 int cress_respond(cress_response *res, int status, const char *type, const void *body, size_t len)
 {
-    return note_result(res, respond(res, status, type ? head_str(type) : CRESS_STR(""), body, len));
+    cress_str content_type = { type, type ? text_value_len(type) : 0 };
+
+    return note_result(res, respond(res, status, content_type, body, len));
 }
 
 /* ---- the end -------------------------------------------------------------------------------- */
@@ -518,7 +589,7 @@ static void put_error_page(struct http_exchange *x)
     }
     res->framing = FRAMING_LENGTH;
     res->length = res->sent = len;
-    to = head_put(to, x, CRESS_STR("text/plain"));
+    to = put_head(to, x, CRESS_STR("text/plain"));
     if (has_body) {
         to = text_put_u64(to, res->status);
         to = TEXT_PUT(to, " ");

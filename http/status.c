@@ -1,4 +1,4 @@
-/* Status codes of RFC 9110 15 and the IANA registry, with their lines ready to copy. */
+/* Status codes of RFC 9110 15 and the IANA registry. */
 #include "status.h"
 
 #include "text.h"
@@ -80,35 +80,11 @@ const char *cress_status_reason(int status)
     }
 }
 
-struct line {
-    char text[STATUS_ROOM - 1];
-    uint8_t len;
-};
-
-#define LINE(code, reason) \
-    { "HTTP/1.1 " #code " " reason "\r\n", sizeof("HTTP/1.1 " #code " " reason "\r\n") - 1 },
-static const struct line lines[] = { STATUS_CODES(LINE) };
-
-#define NAME(code, reason) PLACE_##code,
-enum { STATUS_CODES(NAME) PLACES };
-
-/* One more than the place of its line; 0: it has none. */
-#define PLACE(code, reason) [code] = PLACE_##code + 1,
-static const uint8_t places[] = { STATUS_CODES(PLACE) };
-
-static char *put_unknown(char *to, int status)
-{
-    to = text_put_u64(TEXT_PUT(to, "HTTP/1.1 "), (uint64_t)status);
-    return TEXT_PUT(to, " Unknown\r\n");
-}
-
-/* All that there is room for is copied: that many bytes, which the compiler knows, are three
- * moves. */
 char *status_put_line(char *to, int status)
 {
-    if ((size_t)status >= sizeof places || !places[status])
-        return put_unknown(to, status);
-    const struct line *line = &lines[places[status] - 1];
-    memcpy(to, line, sizeof *line);
-    return to + line->len;
+    const char *reason = cress_status_reason(status);
+
+    to = text_put_u64(TEXT_PUT(to, "HTTP/1.1 "), (uint64_t)status);
+    to = text_put(TEXT_PUT(to, " "), reason, strlen(reason));
+    return TEXT_PUT(to, "\r\n");
 }

@@ -76,6 +76,11 @@ bool text_is_token(const char *data, size_t len);
 /* Could it be a field's value? Empty, too. */
 bool text_is_value(const char *data, size_t len);
 
+/* The lengths of strings that could be these; TEXT_UNFIT: this one could not. */
+#define TEXT_UNFIT SIZE_MAX
+size_t text_token_len(const char *text);
+size_t text_value_len(const char *text);
+
 bool text_equal_nocase(cress_str a, cress_str b);
 
 static inline char *text_put(char *to, const char *data, size_t len)
@@ -90,18 +95,17 @@ static inline char *text_put(char *to, const char *data, size_t len)
  * a call. */
 static inline char *text_put_short(char *to, const char *data, size_t len)
 {
-    if (len > 32 || len < 4) {
-        if (len > 0)
-            memcpy(to, data, len);
-    } else if (len >= 16) {
-        memcpy(to, data, 16);
-        memcpy(to + len - 16, data + len - 16, 16);
-    } else if (len >= 8) {
+    if (len >= 8 && len <= 16) {
         memcpy(to, data, 8);
         memcpy(to + len - 8, data + len - 8, 8);
-    } else {
+    } else if (len > 16 && len <= 32) {
+        memcpy(to, data, 16);
+        memcpy(to + len - 16, data + len - 16, 16);
+    } else if (len >= 4 && len < 8) {
         memcpy(to, data, 4);
         memcpy(to + len - 4, data + len - 4, 4);
+    } else if (len > 0) {
+        memcpy(to, data, len);
     }
     return to + len;
 }
