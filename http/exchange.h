@@ -48,13 +48,6 @@ struct http_extra {
 /* The last members are set before anybody looks at them; the others are zeroed. */
 struct cress_environ {
     struct http_deferred *deferred;
-    const struct cress_layer *layer;   /* the running one of a chain */
-    const struct router_frame *route;  /* of the innermost router that called an app */
-    const struct cress_route *matched; /* what a router called last */
-    struct error_pages *pages;         /* innermost first */
-    struct http_extra *extras;         /* newest first */
-    cress_str script;                  /* what mounts took off the path; absent: nothing */
-    cress_str host;
     uint8_t minor;
     bool is_head, is_options;
     bool closes;           /* the client wants no further request on this connection */
@@ -62,6 +55,13 @@ struct cress_environ {
     bool asks_to_go_on;    /* Connection: keep-alive */
     bool has_content_type; /* one was seen */
     uint32_t field_count;
+    const struct cress_layer *layer;   /* the running one of a chain */
+    const struct router_frame *route;  /* of the innermost router that called an app */
+    const struct cress_route *matched; /* what a router called last */
+    struct error_pages *pages;         /* innermost first */
+    struct http_extra *extras;         /* newest first */
+    cress_str script;                  /* what mounts took off the path; absent: nothing */
+    cress_str host;
 
     uint32_t field_capacity;
     struct http_field *fields;
@@ -101,7 +101,7 @@ struct cress_response {
     uint32_t fields_len, fields_capacity;
     char *trailers; /* the same, for behind the body */
     uint32_t trailers_len, trailers_capacity;
-    size_t mark;              /* where its head begins in the output, until is_out */
+    char *mark;               /* where its head begins in the output, until is_out */
     struct hook_chain *hooks; /* NULL: none */
     int lost;                 /* errno of a write that failed, unless a later one did not */
     const char *wrong;        /* what the app did wrong, for the log */
@@ -165,11 +165,13 @@ struct http_exchange {
     uint32_t line_len; /* of the request line */
     uint32_t query;    /* and its '?'; 0: there is none */
     const char *head;  /* where offsets count from, once it is whole */
-    struct arena arena;
-    struct http_input input;
-    struct cress_response res;
     cress_event gone;
     const char *refusal; /* why it was refused */
+    /* What an answer and its end touch lies side by side, from the end of `input` to the beginning of
+     * `env`: one that comes late finds none of it in the processor's caches. */
+    struct http_input input;
+    struct arena arena;
+    struct cress_response res;
     struct cress_environ env;
 
     struct http_field inline_fields[INLINE_FIELDS];

@@ -58,8 +58,7 @@ int fields_wait(cress_response *res, fields_put *put, const char *name, const ch
 {
     struct arena *arena = &exchange_of_response(res)->arena;
 
-    if (!value || !head_is_field(head_str(name), head_str(value)) ||
-        strcasecmp(name, "Content-Length") == 0)
+    if (!value || !head_is_field(name, value) || strcasecmp(name, "Content-Length") == 0)
         return fail_with(EINVAL);
     struct waiting *waiting = innermost(res);
     struct waiting_field *field = waiting ? arena_alloc(arena, sizeof *field) : NULL;

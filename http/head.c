@@ -49,16 +49,22 @@ static enum field_kind kind_of_name(cress_str name)
     }
 }
 
-static enum field_kind kind_of(cress_str name, cress_str value)
+/* Of a sound name and value: each is measured and looked at in one go. */
+static HOT enum field_kind kind_of(const char *name, const char *value, cress_str *ret_name,
+                                   cress_str *ret_value)
 {
-    if (!text_is_token(name.data, name.len) || !text_is_value(value.data, value.len))
+    *ret_name = (cress_str){ name, text_token_len(name) };
+    *ret_value = (cress_str){ value, text_value_len(value) };
+    if (ret_name->len == TEXT_UNFIT || ret_value->len == TEXT_UNFIT)
         return FIELD_NONE;
-    return kind_of_name(name);
+    return kind_of_name(*ret_name);
 }
 
-bool head_is_field(cress_str name, cress_str value)
+bool head_is_field(const char *name, const char *value)
 {
-    return kind_of(name, value) != FIELD_NONE;
+    cress_str ret_name, ret_value;
+
+    return kind_of(name, value, &ret_name, &ret_value) != FIELD_NONE;
 }
 
 static int move_fields(cress_response *res, size_t capacity)
@@ -141,9 +147,8 @@ int head_add_field(cress_response *res, const char *name_text, const char *value
     if (!value_text)
         return fail_with(EINVAL);
 
-    cress_str name = head_str(name_text), value = head_str(value_text);
-
-    enum field_kind kind = kind_of(name, value);
+    cress_str name, value;
+    enum field_kind kind = kind_of(name_text, value_text, &name, &value);
 
     if (kind == FIELD_NONE)
         return fail_with(EINVAL);

@@ -26,7 +26,7 @@ int head_add_field(cress_response *res, const char *name, const char *value);
 /* Whole lines, sound ones, behind those that are there. -1: ENOMEM, E2BIG. */
 int head_add_lines(cress_response *res, cress_str lines);
 /* Can an app set it? Not those of the connection. */
-bool head_is_field(cress_str name, cress_str value);
+bool head_is_field(const char *name, const char *value);
 
 /* Formats it; the end of what it put. */
 char *head_put_field(char *to, cress_str name, cress_str value);

@@ -257,7 +257,7 @@ static COLD void leave_body(struct http_exchange *x)
 /* Is there nothing left to do but to send? So it is behind cress_respond. */
 static inline bool is_answered(const struct http_exchange *x, int result)
 {
-    return result == 0 && x->res.whole && !x->res.hooks && !x->http->gone;
+    return result == 0 && x->res.whole && !x->res.hooks;
 }
 
 /* The other protocol has ended: nothing is left to say, but something to be read. */

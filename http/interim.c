@@ -15,8 +15,9 @@ static ssize_t measure_fields(const cress_header headers[])
 
     for (const cress_header *header = headers; header && header->name; header++) {
         cress_str name = head_str(header->name),
-                  value = head_str(header->value ? header->value : "\n");
-        if (!head_is_field(name, value) || cress_str_equal_nocase(name, "Content-Length") ||
+                  value = head_str(header->value ? header->value : "");
+        if (!header->value || !head_is_field(header->name, header->value) ||
+            cress_str_equal_nocase(name, "Content-Length") ||
             cress_str_equal_nocase(name, "Upgrade"))
             return fail_with(EINVAL);
         size += name.len + value.len + sizeof ": \r\n";

@@ -212,7 +212,8 @@ static HOT int send_collected(struct http_exchange *x, int flags)
     ssize_t sent = send_now(x, &iov, 1, flags);
     if (sent != (ssize_t)iov.iov_len)
         return send_slowly(x, &iov, flags, sent);
-    note_sent(x, iov.iov_len);
+    if (x->res.committed)
+        x->res.is_out = true;
     give_back(x);
     return 0;
 }

@@ -138,7 +138,7 @@ static int commit(cress_response *res, bool is_whole)
 
     if (!to)
         return -1;
-    res->mark = (size_t)(to - x->out);
+    res->mark = to;
     decide_framing(x, res, is_whole);
     if (res->framing == FRAMING_CLOSE || (is_whole && input_blocks_next(x)))
         x->http->closing = true;
@@ -441,24 +441,24 @@ static int send_body(struct http_exchange *x, const void *body, size_t len)
     return -1;
 }
 
-static HOT int put_response(struct http_exchange *x, cress_str type, const void *body, size_t len)
+/* Of the body's len bytes, `content` are sent. */
+static HOT int put_response(struct http_exchange *x, cress_str type, const void *body, size_t len,
+                            size_t content)
 {
     cress_response *res = &x->res;
-    size_t content = is_head_request(x) || res->framing == FRAMING_NONE ? 0 : len;
     size_t copied = content < COPY_BELOW ? content : 0;
     char *to = output_begin(x, HEAD_ROOM + type.len + copied);
 
     if (!to)
         return -1;
-    res->mark = (size_t)(to - x->out);
+    res->mark = to;
     to = put_head(to, x, type);
     output_end(x, text_put_short(to, body, copied));
-    res->begun = res->committed = true;
+    res->begun = res->committed = res->whole = true;
     res->sent = len;
     if (content > copied && send_body(x, body, len) < 0)
         return -1;
     res->body_bytes = content;
-    res->whole = true;
     return flush_for_others(x);
 }
 
@@ -478,10 +478,11 @@ static HOT int respond(cress_response *res, int status, cress_str type, const vo
     res->length = len;
     if (res->hooks)
         return hooks_respond(res, type, body, len);
-    res->framing = status_is_bodiless(status) ? FRAMING_NONE : FRAMING_LENGTH;
+    bool is_bodiless = status_is_bodiless(status);
+    res->framing = is_bodiless ? FRAMING_NONE : FRAMING_LENGTH;
     if (input_blocks_next(x))
         x->http->closing = true;
-    return put_response(x, type, body, len);
+    return put_response(x, type, body, len, is_bodiless || is_head_request(x) ? 0 : len);
 }
 
 int cress_respond(cress_response *res, int status, const char *type, const void *body, size_t len)
@@ -510,7 +511,7 @@ static bool retract(struct http_exchange *x)
     if (x->broken || res->cut || res->is_out)
         return false;
     if (res->committed)
-        output_end(x, x->out + res->mark);
+        output_end(x, res->mark);
     res->committed = false;
     return true;
 }

@@ -2,6 +2,7 @@
  * more than the rest of a response. */
 #include "text.h"
 
+#include "fail.h"
 #include "scan.h"
 
 #define T TEXT_TOKEN
@@ -89,12 +90,12 @@ static inline __m128i load_short(const char *data, size_t len)
     return _mm_set1_epi32((int)(low | high << 16 | high << 24));
 }
 
-/* A bit for each of sixteen aligned bytes. */
-static inline __attribute__((always_inline)) unsigned find_in_block(const char *at, scan_find *find)
+/* A bit for each of sixteen bytes. */
+static inline __attribute__((always_inline)) unsigned find_unseen(const char *at, scan_find *find)
 {
     __m128i bytes;
 
-    __asm__("movdqa %1, %0" : "=x"(bytes) : "m"(*(const char(*)[16])at));
+    __asm__("movdqu %1, %0" : "=x"(bytes) : "m"(*(const char(*)[16])at));
     return (unsigned)_mm_movemask_epi8(find(bytes));
 }
 
@@ -136,46 +137,54 @@ bool text_is_value(const char *data, size_t len)
 
 #ifdef __SSE2__
 /* How many bytes a string begins with that `find` does not find; it finds its NUL. Sixteen bytes
- * in a row, aligned, lie in one page: they may be looked at although the string begins or ends
- * among them. AddressSanitizer would not have that, but does not see it. */
+ * of one page may be looked at although the string ends among them. AddressSanitizer would not
+ * have that, but does not see it. */
 static inline __attribute__((always_inline)) size_t count_usual(const char *text, scan_find *find)
 {
-    size_t skip = (uintptr_t)text % 16;
-    const char *at = text - skip;
-    unsigned found = find_in_block(at, find) >> skip;
+    enum { PAGE = 4096 };
+    const char *at = text;
+    unsigned found;
 
-    if (found)
-        return (size_t)__builtin_ctz(found);
-    while (!(found = find_in_block(at += 16, find)))
-        ;
+    if ((uintptr_t)at % PAGE <= PAGE - 16) {
+        found = find_unseen(at, find);
+        if (found)
+            return (size_t)__builtin_ctz(found);
+        at += 16;
+    }
+    size_t skip = (uintptr_t)at % 16;
+    at -= skip;
+    for (found = find_unseen(at, find) >> skip << skip; !found; found = find_unseen(at, find))
+        at += 16;
     return (size_t)(at - text) + (size_t)__builtin_ctz(found);
 }
 #endif
 
+/* Byte by byte. */
+static COLD size_t measure(const char *text, int class, bool may_be_empty)
+{
+    size_t len = strlen(text);
+
+    return text_all(text, len, class) || (len == 0 && may_be_empty) ? len : TEXT_UNFIT;
+}
+
 size_t text_token_len(const char *text)
 {
-    size_t len = 0;
-
 #ifdef __SSE2__
-    len = count_usual(text, scan_find_unusual);
+    size_t len = count_usual(text, scan_find_unusual);
     if (!text[len] && len > 0)
         return len;
 #endif
-    len += strlen(text + len);
-    return text_all(text, len, TEXT_TOKEN) ? len : TEXT_UNFIT;
+    return measure(text, TEXT_TOKEN, false);
 }
 
 size_t text_value_len(const char *text)
 {
-    size_t len = 0;
-
 #ifdef __SSE2__
-    len = count_usual(text, scan_find_control);
+    size_t len = count_usual(text, scan_find_control);
     if (!text[len])
         return len;
 #endif
-    len += strlen(text + len);
-    return len == 0 || text_all(text, len, TEXT_VALUE) ? len : TEXT_UNFIT;
+    return measure(text, TEXT_VALUE, true);
 }
 
 /* Eight bytes at once: A to Z in lower case. */
