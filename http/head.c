@@ -227,10 +227,10 @@ int cress_response_add_trailer(cress_response *res, const char *name_text, const
     if (res->status == 0 || res->complete || !value_text)
         return fail_with(EINVAL);
 
-    cress_str name = head_str(name_text), value = head_str(value_text);
+    cress_str name = { name_text, text_token_len(name_text) };
+    cress_str value = { value_text, text_value_len(value_text) };
 
-    if (!text_is_token(name.data, name.len) || !text_is_value(value.data, value.len) ||
-        chunked_is_no_trailer(name))
+    if (name.len == TEXT_UNFIT || value.len == TEXT_UNFIT || chunked_is_no_trailer(name))
         return fail_with(EINVAL);
     if (reserve_trailers(res, name.len + value.len + sizeof ": \r\n") < 0)
         return -1;

@@ -99,7 +99,7 @@ static bool take_line(char *line)
 
     line[strcspn(line, "#")] = '\0';
     type = strtok_r(line, " \t\r", &rest);
-    if (!type || !text_is_value(type, strlen(type)))
+    if (!type || text_value_len(type) == TEXT_UNFIT)
         return true;
     while ((ending = strtok_r(NULL, " \t\r", &rest)))
         if (!add(ending, type))

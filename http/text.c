@@ -117,15 +117,6 @@ static inline __attribute__((always_inline)) bool finds_none(const char *data, s
 }
 #endif
 
-bool text_is_token(const char *data, size_t len)
-{
-#ifdef __SSE2__
-    if (len > 0 && finds_none(data, len, scan_find_unusual))
-        return true;
-#endif
-    return text_all(data, len, TEXT_TOKEN);
-}
-
 bool text_is_value(const char *data, size_t len)
 {
 #ifdef __SSE2__

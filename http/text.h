@@ -70,13 +70,10 @@ static inline bool text_is_same(const char *a, const char *b, size_t len)
     return memcmp(a + len - WORD, b + len - WORD, WORD) == 0;
 }
 
-/* Could it be a field's name? */
-bool text_is_token(const char *data, size_t len);
-
 /* Could it be a field's value? Empty, too. */
 bool text_is_value(const char *data, size_t len);
 
-/* The lengths of strings that could be these; TEXT_UNFIT: this one could not. */
+/* The length of a string that could be a field's name, or its value; TEXT_UNFIT: it could not. */
 #define TEXT_UNFIT SIZE_MAX
 size_t text_token_len(const char *text);
 size_t text_value_len(const char *text);

@@ -102,35 +102,63 @@ static void test_nothing_is_read_past_their_end(void **state)
         memset(text, 'a', sizeof text);
         copy = guarded_copy(text, len);
         assert_true(text_is_value(copy, len));
-        assert_int_equal(text_is_token(copy, len), len > 0);
         guarded_free(copy, len);
     }
 }
 
-static bool is_token_by_bytes(const char *text, size_t len)
+/* The length, if all bytes are of the class. */
+static size_t measure_by_bytes(const char *text, int class, size_t least)
 {
-    for (size_t i = 0; i < len; i++)
-        if (!text_is(text[i], TEXT_TOKEN))
-            return false;
-    return len > 0;
+    size_t len = 0;
+
+    for (; text[len]; len++)
+        if (!text_is(text[len], class))
+            return TEXT_UNFIT;
+    return len >= least ? len : TEXT_UNFIT;
 }
 
-/* Each byte at each place of names of several lengths, beside others that are sound. */
-static void test_tokens(void **state)
+static void check_string(const char *text)
 {
-    static const char *const others[] = { "x-aaaaaaaaaaaaaaaaaa", "A_z0-9~!AAAAAAAAAAAA" };
+    assert_int_equal(text_token_len(text), measure_by_bytes(text, TEXT_TOKEN, 1));
+    assert_int_equal(text_value_len(text), measure_by_bytes(text, TEXT_VALUE, 0));
+}
+
+/* Each byte at each place of strings of several lengths, beside others that are sound, from each
+ * place of sixteen. */
+static void test_strings(void **state)
+{
+    static const char *const others[] = { "x-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                                          "A_z0-9~!AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" };
+    _Alignas(16) char memory[64];
 
     (void)state;
-    assert_false(text_is_token("", 0));
-    for (size_t kind = 0; kind < 2; kind++)
-        for (size_t len = 1; len < 20; len++)
+    for (size_t from = 0; from < 16; from++)
+        for (size_t len = 0; len < 36; len += len < 18 ? 1 : 7)
             for (size_t at = 0; at < len; at++)
                 for (int c = 0; c < 256; c++) {
-                    char text[20];
-                    memcpy(text, others[kind], len);
+                    char *text = memory + from;
+                    memset(memory, c, sizeof memory);
+                    memcpy(text, others[len % 2], len);
                     text[at] = (char)c;
-                    assert_int_equal(text_is_token(text, len), is_token_by_bytes(text, len));
+                    text[len] = '\0';
+                    check_string(text);
                 }
+}
+
+/* Where a page begins that cannot be read. */
+static void test_strings_at_the_end_of_memory(void **state)
+{
+    (void)state;
+    for (size_t len = 0; len < 40; len++)
+        for (size_t at = 0; at <= len; at++) {
+            char text[41];
+            memset(text, 'a', sizeof text);
+            text[at] = ' ';
+            text[len] = '\0';
+            char *copy = guarded_copy(text, len + 1);
+            check_string(copy);
+            guarded_free(copy, len + 1);
+        }
 }
 
 /* No byte too few, none beside them. */
@@ -171,7 +199,8 @@ int main(void)
         cmocka_unit_test(test_classes),
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_nothing_is_read_past_their_end),
-        cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_strings_at_the_end_of_memory),
         cmocka_unit_test(test_short_copies),
         cmocka_unit_test(test_comparing),
     };
