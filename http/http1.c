@@ -29,6 +29,7 @@ void cress_http1_init(cress_http1 *h, cress_stream *stream, const cress_http1_co
         .stream = stream,
         .config = config,
         .readable = true,
+        .differs = config->server_software || config->keep_alive <= 0,
     };
     if (peer)
         h->peer = *peer;
@@ -272,7 +273,7 @@ static COLD const char *finish_switched(struct http_exchange *x, int result, int
 /* [waits] The connection's end leaves with the last one, unless deferred calls come before it. */
 static int flush_answer(struct http_exchange *x)
 {
-    return x->http->closing && !x->env.deferred ? output_flush_last(x) : output_flush(x);
+    return output_flush_answer(x, x->http->closing && !x->env.deferred);
 }
 
 static inline void send_answer(struct http_exchange *x)

@@ -218,25 +218,20 @@ static HOT int send_collected(struct http_exchange *x, int flags)
     return 0;
 }
 
-static HOT int flush(struct http_exchange *x, int flags)
+int output_flush(struct http_exchange *x)
 {
     if (output_pending(x) == 0)
         return 0;
-    if (send_collected(x, flags) < 0)
+    if (send_collected(x, 0) < 0)
         return -1;
-    if (x->phase == PHASE_REQUEST && !(flags & CRESS_STREAM_MORE))
+    if (x->phase == PHASE_REQUEST)
         exchange_take_turns(x);
     return 0;
 }
 
-int output_flush(struct http_exchange *x)
+int output_flush_answer(struct http_exchange *x, bool is_last)
 {
-    return flush(x, 0);
-}
-
-int output_flush_last(struct http_exchange *x)
-{
-    return flush(x, CRESS_STREAM_MORE);
+    return output_pending(x) > 0 ? send_collected(x, is_last ? CRESS_STREAM_MORE : 0) : 0;
 }
 
 int output_send(struct http_exchange *x, const void *data, size_t len, const char *tail)

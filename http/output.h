@@ -32,8 +32,9 @@ static inline size_t output_pending(const struct http_exchange *x)
 /* [waits] Hands over what was collected. -1: EPIPE (the client left, or the message was
  * cut before), ETIMEDOUT, ECANCELED, EBUSY (another greenlet is at it). */
 int output_flush(struct http_exchange *x);
-/* The same, when nothing but the connection's end follows: both may leave together. */
-int output_flush_last(struct http_exchange *x);
+/* The same at an answer's end, behind which others get their turn anyway. is_last: nothing but the
+ * connection's end follows, and both may leave together. */
+int output_flush_answer(struct http_exchange *x, bool is_last);
 /* [waits] What was collected, then `data`, without copying, then `tail`. On failure the
  * message is cut. */
 int output_send(struct http_exchange *x, const void *data, size_t len, const char *tail);

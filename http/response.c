@@ -77,23 +77,35 @@ static inline bool closes(const struct http_exchange *x)
 
 /* Says whether the connection goes on. RFC 9110 7.8: who names a protocol, as in a 426, says so
  * here as well. */
-static COLD char *put_connection(char *to, struct http_exchange *x)
+static char *put_connection(char *to, struct http_exchange *x)
 {
-    bool upgrades = x->res.has_upgrade && x->env.minor == 1;
+    bool is_old = x->env.minor == 0, upgrades = x->res.has_upgrade && !is_old;
 
+    if (!closes(x) && upgrades)
+        return TEXT_PUT(to, "Connection: Upgrade\r\n");
     if (!closes(x))
-        return upgrades ? TEXT_PUT(to, "Connection: Upgrade\r\n")
-                        : TEXT_PUT(to, "Connection: keep-alive\r\n");
+        return is_old ? TEXT_PUT(to, "Connection: keep-alive\r\n") : to;
     x->http->closing = true;
     if (upgrades)
         return TEXT_PUT(to, "Connection: close, Upgrade\r\n");
-    return x->env.minor == 0 && x->head ? to : TEXT_PUT(to, "Connection: close\r\n");
+    return is_old && x->head ? to : TEXT_PUT(to, "Connection: close\r\n");
 }
 
-/* Does the version say all that there is to say? */
-static inline bool is_plain_connection(const struct http_exchange *x)
+static COLD char *put_own_start(char *to, struct http_exchange *x)
 {
-    return x->env.minor == 1 && !x->res.has_upgrade && !closes(x);
+    bool has_own = x->http->differs || x->res.has_server || x->res.has_date;
+
+    to = has_own ? start_put_own(to, x) : start_put(to, x->res.status);
+    return put_connection(to, x);
+}
+
+/* Are Server and Date the usual ones, and does the version say all of the connection? */
+static HOT bool is_usual(const struct http_exchange *x)
+{
+    const cress_response *res = &x->res;
+
+    return !x->http->closing && !x->http->differs && x->env.minor == 1 && !x->env.closes &&
+           !res->has_upgrade && !res->has_server && !res->has_date;
 }
 
 static HOT char *put_type(char *to, cress_str type)
@@ -116,9 +128,7 @@ static HOT char *put_head(char *to, struct http_exchange *x, cress_str type)
 {
     const cress_response *res = &x->res;
 
-    to = start_put(to, x);
-    if (!is_plain_connection(x))
-        to = put_connection(to, x);
+    to = is_usual(x) ? start_put(to, res->status) : put_own_start(to, x);
     if (type.len > 0)
         to = put_type(to, type);
     if (res->framing == FRAMING_LENGTH)

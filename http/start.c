@@ -51,8 +51,10 @@ static char *put_server(char *to, const char *software)
                           (cress_str){ software, strnlen(software, START_MAX_SOFTWARE) });
 }
 
-COLD char *start_put_own(char *to, const struct http_exchange *x, const struct start *start)
+COLD char *start_put_own(char *to, const struct http_exchange *x)
 {
+    const struct start *start = start_now(x->res.status);
+
     to = text_put(to, start->text, start->line_len);
     if (!x->res.has_server)
         to = put_server(to, x->http->config->server_software);

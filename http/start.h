@@ -25,25 +25,31 @@ extern _Thread_local struct start start_kept[START_PLACES]
     __attribute__((tls_model("initial-exec")));
 
 void start_keep(struct start *start, int status, time_t now);
-/* With the configuration's Server, or without what the app gave. */
-char *start_put_own(char *to, const struct http_exchange *x, const struct start *start);
 
-/* The end of it. Writes somewhere in START_ROOM and START_MAX_SOFTWARE bytes. All that is kept is
- * copied: that many bytes, which the compiler knows, are seven moves. time() is answered from the
- * kernel's shared page, without a system call. */
-static inline char *start_put(char *to, const struct http_exchange *x)
+/* time() is answered from the kernel's shared page, without a system call. */
+static inline const struct start *start_now(int status)
 {
-    const cress_response *res = &x->res;
     time_t now = time(NULL);
-    struct start *start = &start_kept[res->status % START_PLACES];
+    struct start *start = &start_kept[status % START_PLACES];
 
     __asm__("" : "+r"(start)); /* or the compiler works the address out for each use */
-    if (start->second != now || start->status != res->status)
-        start_keep(start, res->status, now);
-    if (x->http->config->server_software || res->has_server || res->has_date)
-        return start_put_own(to, x, start);
+    if (start->second != now || start->status != status)
+        start_keep(start, status, now);
+    return start;
+}
+
+/* The end of it. Writes somewhere in START_ROOM bytes: all that is kept is copied, since that many
+ * bytes, which the compiler knows, are seven moves. */
+static inline char *start_put(char *to, int status)
+{
+    const struct start *start = start_now(status);
+
     memcpy(to, start->text, sizeof start->text);
     return to + start->len;
 }
+
+/* The same with the configuration's Server, if it has one, and without what the app gave: in
+ * START_MAX_SOFTWARE bytes more. */
+char *start_put_own(char *to, const struct http_exchange *x);
 
 #endif

@@ -86,6 +86,7 @@ typedef struct cress_http1 {
     uint32_t requests; /* so far, modulo 2^32 */
     bool readable;     /* the stream may have bytes: a short read clears it */
     bool closing;      /* no further request */
+    bool differs;      /* by its configuration every head says other things than usual */
     bool stops;        /* the server is to stop: see cress_http1_stop */
     bool gone;         /* the client left */
     bool refused;      /* a request, or a body: see cress_http1_refusal */
