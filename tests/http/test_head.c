@@ -210,6 +210,32 @@ static void test_the_date_is_formatted_once_a_second(void)
     now = 0;
 }
 
+static int status; /* to be answered */
+
+static int respond_status(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    return cress_respond(res, status, NULL, "x", 1);
+}
+
+/* In turn, as far apart as to be kept in one place, and others. */
+static void test_statuses_in_turn(void)
+{
+    static const int statuses[] = { 200, 216, 232, 200, 404, 500, 404, 431, 511, 599, 200 };
+
+    now = 784111777;
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+        char expected[256];
+        status = statuses[i];
+        snprintf(expected, sizeof expected,
+                 "HTTP/1.1 %d %s\r\n" PLAIN_SERVER "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+                 "Content-Length: 1\r\n\r\nx",
+                 status, cress_status_reason(status));
+        check_exactly(NULL, GET, respond_status, expected);
+    }
+    now = 0;
+}
+
 static void *respond_there(void *arg)
 {
     now = 784111800;
@@ -476,6 +502,7 @@ int main(void)
         HUB_TEST(test_the_apps_own_date_and_server),
         HUB_TEST(test_the_server_field),
         HUB_TEST(test_the_date_is_formatted_once_a_second),
+        HUB_TEST(test_statuses_in_turn),
         HUB_TEST(test_each_thread_has_its_own),
         HUB_TEST(test_one_of_them_from_the_app),
         HUB_TEST(test_closing_connections_say_so),

@@ -286,6 +286,61 @@ static void test_bodies_where_none_may_be(void)
     wire_check(GET, write_to_304, DATED("304 Not Modified") "ETag: \"1\"\r\n\r\n");
 }
 
+/* ---- failing behind what was whole ------------------------------------------------------------------- */
+
+static int write_behind_204(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    assert_ok(cress_respond(res, 204, NULL, NULL, 0));
+    assert_errno(EINVAL, cress_response_write(res, "x", 1));
+    return 0;
+}
+
+static int write_behind_the_whole(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    assert_ok(cress_respond(res, 200, "text/plain", "abc", 3));
+    assert_errno(EMSGSIZE, cress_response_write(res, "d", 1));
+    return 0;
+}
+
+static int respond_and_fail(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    assert_ok(cress_respond(res, 200, "text/plain", "abc", 3));
+    errno = EIO;
+    return -1;
+}
+
+static int write_all_and_fail(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    assert_ok(cress_start_response(res, 200, CRESS_HEADERS({ "Content-Length", "3" })));
+    assert_ok(cress_response_write(res, "abc", 3));
+    errno = EIO;
+    return -1;
+}
+
+static void test_failing_behind_the_whole(void)
+{
+    struct wire w;
+
+    wire_init(&w, write_behind_204, NULL);
+    wire_start(&w);
+    wire_send(&w, GET);
+    char *output = wire_output(&w);
+    assert_string_equal(output, DATED("204 No Content") "\r\n");
+    free(output);
+    assert_string_equal(w.wrong, "wrote a body where the status allows none");
+    assert_false(w.is_closed);
+    wire_finish(&w);
+    check_cut(write_behind_the_whole,
+              DATED("200 OK") "Content-Type: text/plain\r\nContent-Length: 3\r\n\r\nabc",
+              "wrote more than its Content-Length");
+    check_error(respond_and_fail, "failed: Input/output error");
+    check_error(write_all_and_fail, "failed: Input/output error");
+}
+
 /* ---- failing after the beginning --------------------------------------------------------------------- */
 
 static int fail_early(cress_environ *env, cress_response *res, void *self)
@@ -736,6 +791,7 @@ int main(void)
         HUB_TEST(test_a_file_with_205),
         HUB_TEST(test_a_length_with_205),
         HUB_TEST(test_bodies_where_none_may_be),
+        HUB_TEST(test_failing_behind_the_whole),
         HUB_TEST(test_failing_after_the_beginning),
         HUB_TEST(test_ignoring_a_failed_write),
         HUB_TEST(test_no_response),
