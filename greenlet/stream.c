@@ -276,7 +276,7 @@ static const cress_stream_ops socket_ops = {
 void cress_socket_stream_init(cress_socket_stream *s, int fd, void (*on_idle)(cress_watch *w))
 {
     s->stream.ops = &socket_ops;
-    s->has_more = false;
+    s->is_nonblocking = s->has_more = false;
     s->narrow = 0;
     cress_watch_init(&s->watch, fd, on_idle);
 }

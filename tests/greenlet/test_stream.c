@@ -335,6 +335,22 @@ static void test_send_file_without_waiting(void)
 }
 
 /* Who was told EAGAIN waits for room, and gets what fits: not all, and not nothing. */
+/* Its record may have been anything before. */
+static void test_send_file_to_a_socket_that_blocks(void)
+{
+    int file = memfd_create("file", MFD_CLOEXEC), ends[2];
+
+    memset(&socket_stream, 1, sizeof socket_stream);
+    assert_ok(socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+    cress_socket_stream_init(&socket_stream, ends[0], NULL);
+    peer = ends[1];
+    assert_int_equal(write(file, big, 1), 1);
+    assert_int_equal(stream->ops->send_file(stream, file, 0, 1, CRESS_STREAM_DONTWAIT), 1);
+    assert_true(fcntl(ends[0], F_GETFL) & O_NONBLOCK);
+    close(file);
+    close_stream();
+}
+
 static void test_send_file_when_there_is_room(void)
 {
     enum { FILE_SIZE = 64 << 20 };
@@ -453,6 +469,7 @@ int main(void)
         HUB_TEST(test_shutdown),
         HUB_TEST(test_send_file),
         HUB_TEST(test_send_file_without_waiting),
+        HUB_TEST(test_send_file_to_a_socket_that_blocks),
         HUB_TEST(test_send_file_when_there_is_room),
         HUB_TEST(test_what_more_follows),
         HUB_TEST(test_a_file_behind_its_head),
