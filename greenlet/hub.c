@@ -688,7 +688,7 @@ int hub_start_loop(struct hub *hub)
         [IO_TLS] = tls_on_event,
     };
 
-    return loop_open(&hub->loop, handlers, on_wake, hub_forks);
+    return loop_open(&hub->loop, handlers, on_wake);
 }
 
 void hub_loop(struct hub *hub)

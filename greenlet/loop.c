@@ -549,13 +549,20 @@ void loop_wake(struct loop *loop)
 
 /* ---- its life ------------------------------------------------------------------------------ */
 
-int loop_open(struct loop *loop, loop_handler *const *handlers, void (*on_wake)(struct loop *),
-              unsigned forks)
+/* A watcher may outlive its loop, and be used in the next one, of this process or of a child. */
+static uint16_t next_epoch(void)
+{
+    static unsigned epochs; /* atomic: hubs begin in any thread */
+
+    return (uint16_t)(__atomic_fetch_add(&epochs, 1, __ATOMIC_RELAXED) % UINT16_MAX + 1);
+}
+
+int loop_open(struct loop *loop, loop_handler *const *handlers, void (*on_wake)(struct loop *))
 {
     *loop = (struct loop){
         .epoll = epoll_create1(EPOLL_CLOEXEC),
         .counter = -1,
-        .epoch = (uint16_t)(forks % UINT16_MAX + 1),
+        .epoch = next_epoch(),
         .changed = NONE,
         .files = NONE,
         .handlers = handlers,

@@ -43,7 +43,7 @@ typedef void loop_handler(struct loop_io *io, int events);
 struct loop {
     int epoll;
     int counter;          /* an eventfd that ends a sleep from outside; -1: none was needed yet */
-    uint16_t epoch;       /* never 0; another one in each forked child */
+    uint16_t epoch;       /* never 0; each loop has another one */
     bool coarse;          /* sleeps are in milliseconds: an older kernel */
     bool was_full;        /* the last look found as much as it takes: there may be more */
     bool stale;           /* the kernel reports what can't be taken out any more: see renew */
@@ -59,11 +59,9 @@ struct loop {
     struct epoll_event batch[LOOP_BATCH] __attribute__((aligned(64)));
 };
 
-/* EMFILE, ENFILE, ENOMEM. `forks` tells a child's loop from its parent's. */
-int loop_open(struct loop *loop, loop_handler *const *handlers, void (*on_wake)(struct loop *),
-              unsigned forks);
-/* Leaves watchers as they are: they are started nowhere any more, if the next loop
- * is another process'. */
+/* EMFILE, ENFILE, ENOMEM. */
+int loop_open(struct loop *loop, loop_handler *const *handlers, void (*on_wake)(struct loop *));
+/* Leaves watchers as they are: they are started nowhere any more. */
 void loop_close(struct loop *loop);
 
 /* Before the first start; `events` may be 0: such a watcher only stands there for its

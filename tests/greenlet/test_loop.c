@@ -97,7 +97,7 @@ static loop_handler *const handlers[] = { note, note };
 static int open_loop(void **state)
 {
     (void)state;
-    assert_ok(loop_open(&loop, handlers, note_wake, 0));
+    assert_ok(loop_open(&loop, handlers, note_wake));
     woken = controls = 0;
     return 0;
 }
@@ -566,7 +566,7 @@ static void test_what_cannot_be_had(void **state)
     (void)state;
     descriptors_run_out();
     assert_errno(EMFILE, loop_allow_wake(&loop));
-    assert_errno(EMFILE, loop_open(&another, handlers, note_wake, 0));
+    assert_errno(EMFILE, loop_open(&another, handlers, note_wake));
     descriptors_are_back();
     loop_close(&another); /* there is nothing to close */
     control_error = ENOSPC;
@@ -584,7 +584,7 @@ static void test_what_cannot_be_had(void **state)
 static int use_in_child(struct watcher *w)
 {
     loop_close(&loop);
-    if (loop_open(&loop, handlers, note_wake, 1) < 0 || loop_is_started(&loop, &w->io))
+    if (loop_open(&loop, handlers, note_wake) < 0 || loop_is_started(&loop, &w->io))
         return 1;
     loop_stop(&loop, &w->io); /* is no use, and no harm */
     if (loop.active != 0 || loop_start(&loop, &w->io) < 0 || loop.active != 1)

@@ -278,6 +278,28 @@ static void test_hub_ends_resting_ones(void **state)
     assert_trace("call 1: 0\ncall 2: -1\n");
 }
 
+static void *leave_it_started(void *arg)
+{
+    open_watched(NULL);
+    assert_errno(ETIMEDOUT, cress_watch_wait(&watch, 1));
+    return arg;
+}
+
+static void *use_it_again(void *arg)
+{
+    spawn(write_after_1, NULL);
+    assert_ok(cress_watch_wait(&watch, 2));
+    close_watched();
+    return arg;
+}
+
+static void test_one_outlives_its_hub(void **state)
+{
+    (void)state;
+    assert_ok(run_virtual(leave_it_started, NULL));
+    assert_ok(run_virtual(use_it_again, NULL));
+}
+
 enum { MANY = 2000 };
 
 static void *rest_silently(void *arg)
@@ -316,6 +338,7 @@ int main(void)
         HUB_TEST(test_cancel_a_resting_one),
         HUB_TEST(test_resting_one_whose_watch_is_finished),
         cmocka_unit_test(test_hub_ends_resting_ones),
+        cmocka_unit_test(test_one_outlives_its_hub),
         HUB_TEST(test_many_rest_without_stacks),
     };
 
