@@ -582,6 +582,13 @@ static void pass_time(struct hub *hub, cress_seconds deadline)
     hub->now = elapsed < span ? fmin(hub->now + elapsed, deadline) : deadline;
 }
 
+/* A look was full of what nobody wants any more: it has been taken out, what is behind it comes
+ * next. */
+static bool is_more_to_see(const struct hub *hub)
+{
+    return hub->loop.was_full && !hub->loop.stale && hub_awaited(hub);
+}
+
 static void poll_virtual(struct hub *hub)
 {
     if (hub->starved_first)
@@ -590,7 +597,7 @@ static void poll_virtual(struct hub *hub)
         hub->stirred = false;
         if (hub_awaited(hub))
             look_at_descriptors(hub, 0);
-    } while (hub->stirred && !hub->ready_first);
+    } while (!hub->ready_first && (hub->stirred || is_more_to_see(hub)));
     if (hub->ready_first && hub->simulation)
         simulation_creep(hub);
     if (hub->ready_first)

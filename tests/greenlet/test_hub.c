@@ -325,6 +325,40 @@ static void test_many_descriptors_are_ready(void **state)
     assert_true(digest == cress_simulation_digest());
 }
 
+static void *expect_readable(void *fd)
+{
+    assert_int_equal(cress_wait_fd((int)(intptr_t)fd, POLLIN, 1), POLLIN);
+    return NULL;
+}
+
+/* Nobody waits any more for what a look is full of, and time is not to jump past what is behind. */
+static void *wait_behind_many(void *arg)
+{
+    int fds[MANY_READY];
+
+    for (int i = 0; i < MANY_READY; i++) {
+        fds[i] = eventfd(0, EFD_CLOEXEC);
+        assert_errno(ETIMEDOUT, cress_wait_fd(fds[i], POLLIN, 0.001));
+    }
+    cress_greenlet *g = cress_spawn(expect_readable, (void *)(intptr_t)fds[0]);
+    assert_ok(cress_sleep(0.1));
+    for (int i = MANY_READY - 1; i >= 0; i--)
+        assert_ok(eventfd_write(fds[i], 1));
+    assert_ok(cress_join(g, CRESS_FOREVER));
+    cress_release(g);
+    for (int i = 0; i < MANY_READY; i++)
+        assert_ok(cress_close(fds[i]));
+    return arg;
+}
+
+static void test_many_ready_that_nobody_wants(void **state)
+{
+    (void)state;
+    assert_ok(cress_run(wait_behind_many, NULL));
+    assert_ok(run_virtual(wait_behind_many, NULL));
+    assert_ok(cress_simulate(1, wait_behind_many, NULL));
+}
+
 static void test_descriptors_and_deadlines_never_starve(void **state)
 {
     (void)state;
@@ -678,6 +712,7 @@ int main(void)
         cmocka_unit_test(test_real_clock),
         cmocka_unit_test(test_descriptors_and_deadlines_never_starve),
         cmocka_unit_test(test_many_descriptors_are_ready),
+        cmocka_unit_test(test_many_ready_that_nobody_wants),
         cmocka_unit_test(test_deadlock),
         cmocka_unit_test(test_deadlock_under_the_real_clock),
         cmocka_unit_test(test_deadlock_that_nobody_can_be_told_of),
