@@ -47,6 +47,7 @@ static void wake_waiters(struct hub *hub, int fd)
         wait->closed = true;
         hub_wake(wait->io.greenlet, EBADF);
     }
+    loop_forget(&hub->loop, fd);
 }
 
 int cress_close(int fd)

@@ -196,6 +196,12 @@ void loop_stop(struct loop *loop, struct loop_io *io)
         note_in(loop, &loop->changed, io->fd);
 }
 
+void loop_forget(struct loop *loop, int fd)
+{
+    if (fd >= 0 && (size_t)fd < loop->fd_count)
+        loop->fds[fd].known = 0;
+}
+
 struct loop_io *loop_find(struct loop *loop, int fd, uint8_t kind)
 {
     if (fd < 0 || (size_t)fd >= loop->fd_count || !loop->fds[fd].last)

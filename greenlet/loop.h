@@ -69,6 +69,9 @@ void loop_close(struct loop *loop);
  * saves a system call where it is started again and again. */
 void loop_io_init(struct loop_io *io, uint8_t kind, int fd, int events, bool steady);
 void loop_stop(struct loop *loop, struct loop_io *io);
+/* The descriptor is about to be closed. Its number may come to mean the same file again, by way
+ * of a copy, with another one in between. */
+void loop_forget(struct loop *loop, int fd);
 /* The one of this kind that has stood there longest; NULL. */
 struct loop_io *loop_find(struct loop *loop, int fd, uint8_t kind);
 

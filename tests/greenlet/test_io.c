@@ -762,6 +762,38 @@ static void wait_for_poll(void)
 
 /* Woken by data, not run yet, and then the descriptor goes: the data of whatever
  * has the number now is none of its business. */
+static void *send_a_byte_later(void *fd)
+{
+    assert_ok(cress_sleep(1));
+    assert_int_equal(cress_send((int)(intptr_t)fd, "x", 1, 0), 1);
+    return NULL;
+}
+
+/* A copy of a descriptor gets the number that the first one had, and another file in between. */
+static void test_a_number_that_means_the_same_again(void)
+{
+    int number, peer, copy;
+
+    open_sockets(SOCK_STREAM);
+    number = ends[0];
+    peer = ends[1];
+    copy = dup(number);
+    while (send(number, big, BIG, MSG_DONTWAIT) > 0)
+        ;
+    assert_errno(ETIMEDOUT, cress_wait_fd(number, POLLOUT, 1));
+    assert_ok(cress_close(number));
+    open_sockets(SOCK_STREAM);
+    assert_int_equal(ends[0], number);
+    assert_errno(ETIMEDOUT, cress_wait_fd(number, POLLIN, 1));
+    close_ends();
+    assert_int_equal(dup2(copy, number), number);
+    spawn(send_a_byte_later, (void *)(intptr_t)peer);
+    assert_int_equal(cress_wait_fd(number, POLLIN, 2), POLLIN);
+    assert_ok(cress_close(number));
+    assert_ok(cress_close(copy));
+    assert_ok(cress_close(peer));
+}
+
 static void test_close_between_wake_and_run(void)
 {
     int fresh[2];
@@ -861,6 +893,7 @@ int main(void)
         HUB_TEST(test_accept_ends_with_its_listener),
         HUB_TEST(test_busy_one_takes_turns),
         HUB_TEST(test_close_wakes_its_waiters),
+        HUB_TEST(test_a_number_that_means_the_same_again),
         HUB_TEST(test_close_between_wake_and_run),
         HUB_TEST(test_high_number),
         HUB_TEST(test_number_is_used_again),
