@@ -517,10 +517,9 @@ void loop_look(struct loop *loop, cress_seconds timeout)
         dispatch_files(loop);
     if (loop->stale)
         renew(loop);
-    if (__atomic_load_n(&loop->woken, __ATOMIC_RELAXED)) {
-        __atomic_store_n(&loop->woken, false, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&loop->woken, __ATOMIC_RELAXED) &&
+        __atomic_exchange_n(&loop->woken, false, __ATOMIC_SEQ_CST)) /* and sees what wakers did */
         loop->on_wake(loop);
-    }
 }
 
 /* ---- waking from outside ---------------------------------------------------------------- */

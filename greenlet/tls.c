@@ -106,10 +106,13 @@ static size_t send_now(cress_tls_stream *s, const char *data, size_t len, int fl
 static void send_out(cress_tls_stream *s, int flags)
 {
     s->held = false;
-    s->out_start += send_now(s, s->out + s->out_start, s->out_end - s->out_start, flags);
-    if (s->out && s->out_start == s->out_end)
+    size_t sent = send_now(s, s->out + s->out_start, s->out_end - s->out_start, flags);
+    if (!s->out)
+        return; /* it failed */
+    s->out_start += sent;
+    if (s->out_start == s->out_end)
         forget_out(s);
-    else if (s->out && hub_io_start(hub_current, io_of(s)) < 0)
+    else if (hub_io_start(hub_current, io_of(s)) < 0)
         fail_writing(s, errno);
 }
 

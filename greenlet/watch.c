@@ -6,9 +6,18 @@
 
 _Static_assert(sizeof(struct loop_io) == sizeof(((cress_watch *)0)->io), "the watcher has room");
 
+static const cress_seconds REFUSED_RETRY = 0.1;
+
 static struct loop_io *io_of(cress_watch *w)
 {
     return (struct loop_io *)(void *)w->io;
+}
+
+/* One that rests cannot be told why its descriptor is not watched: the kernel refuses it, or there
+ * is no memory. It is called again after a while, and may rest again. */
+static __attribute__((noinline, cold)) void retry_later(cress_greenlet *g)
+{
+    heap_add(&g->hub->timers, g, g->hub->now + REFUSED_RETRY);
 }
 
 void watch_on_event(struct loop_io *io, int events)
@@ -20,6 +29,8 @@ void watch_on_event(struct loop_io *io, int events)
         io->greenlet = NULL;
         if (events >= 0)
             hub_wake(g, 0);
+        else if (g->state == GREENLET_RESTING)
+            retry_later(g);
         else
             hub_wake(g, -events);
     } else if (w->on_idle) {
@@ -79,10 +90,9 @@ void watch_rest(cress_greenlet *g)
         return;
     check_waiter(io_of(w));
     io_of(w)->greenlet = g;
-    if (hub_io_start(g->hub, io_of(w)) <
-        0) { /* no memory: it finds nothing to read and rests again, until there is */
+    if (hub_io_start(g->hub, io_of(w)) < 0) {
         io_of(w)->greenlet = NULL;
-        hub_wake(g, 0);
+        retry_later(g);
     }
 }
 

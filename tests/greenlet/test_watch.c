@@ -6,7 +6,21 @@
 #include <cress/io.h>
 #include <cress/watch.h>
 
+#include <sys/epoll.h>
 #include <unistd.h>
+
+int __real_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event);
+int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event);
+
+static bool is_full; /* fs.epoll.max_user_watches */
+
+int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
+{
+    if (!is_full || operation != EPOLL_CTL_ADD)
+        return __real_epoll_ctl(epoll, operation, fd, event);
+    errno = ENOSPC;
+    return -1;
+}
 
 static int ends[2];
 static cress_watch watch;
@@ -263,6 +277,31 @@ static void test_resting_one_whose_watch_is_finished(void)
     cress_release(g);
 }
 
+static void *rest_until_a_byte(void *arg)
+{
+    unsigned *turns = arg;
+    char byte;
+
+    ++*turns;
+    return recv(ends[0], &byte, 1, MSG_DONTWAIT) == 1 ? arg : cress_rest(&watch);
+}
+
+static void test_resting_one_that_the_kernel_does_not_watch(void)
+{
+    unsigned turns = 0;
+
+    open_watched(NULL);
+    is_full = true;
+    cress_greenlet *g = cress_spawn(rest_until_a_byte, &turns);
+    assert_ok(cress_sleep(1));
+    assert_in_range(turns, 2, 11); /* now and then, not as fast as it can */
+    is_full = false;
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    assert_ok(cress_join(g, CRESS_FOREVER));
+    cress_release(g);
+    close_watched();
+}
+
 static void *leave_a_resting_one(void *arg)
 {
     spawn(rest_until_killed, NULL);
@@ -337,6 +376,7 @@ int main(void)
         HUB_TEST(test_rouse),
         HUB_TEST(test_cancel_a_resting_one),
         HUB_TEST(test_resting_one_whose_watch_is_finished),
+        HUB_TEST(test_resting_one_that_the_kernel_does_not_watch),
         cmocka_unit_test(test_hub_ends_resting_ones),
         cmocka_unit_test(test_one_outlives_its_hub),
         HUB_TEST(test_many_rest_without_stacks),
