@@ -188,6 +188,7 @@ int cress_response_remove_header(cress_response *res, const char *name)
         remove_lines(res, key);
     res->has_date &= !cress_str_equal_nocase(key, "Date");
     res->has_server &= !cress_str_equal_nocase(key, "Server");
+    res->has_upgrade &= !cress_str_equal_nocase(key, "Upgrade");
     return 0;
 }
 

@@ -189,12 +189,27 @@ static void test_what_is_refused(void)
     check_output(LAYERS({ give_bad, NULL }), DATED("204 No Content") "\r\n");
 }
 
+static int take_upgrade_back(cress_environ *env, cress_response *res, void *self)
+{
+    (void)env, (void)self;
+    assert_ok(cress_start_response(res, 200, CRESS_HEADERS({ "Upgrade", "a" }, { "B", "1" })));
+    assert_ok(cress_response_remove_header(res, "upgrade"));
+    return cress_response_write(res, "", 0);
+}
+
+/* Without an Upgrade, Connection names none. */
+static void test_an_upgrade_that_was_taken_back(void)
+{
+    check_output(LAYERS({ take_upgrade_back, NULL }),
+                 DATED("200 OK") "Content-Length: 0\r\nB: 1\r\n\r\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         HUB_TEST(test_the_next_response),   HUB_TEST(test_a_file),
         HUB_TEST(test_not_for_what_failed), HUB_TEST(test_between_hooks),
-        HUB_TEST(test_what_is_refused),
+        HUB_TEST(test_what_is_refused),     HUB_TEST(test_an_upgrade_that_was_taken_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
