@@ -169,10 +169,10 @@ static void before_wait(void *arg)
 {
     struct connection *conn = arg;
 
-    if (conn->state == CONNECTION_HANDLES) {
-        cress_http1_push(&conn->http);
+    if (conn->state == CONNECTION_HANDLES || conn->state == CONNECTION_BUSY)
+        cress_http1_push(&conn->http); /* what was deferred may wait long */
+    if (conn->state == CONNECTION_HANDLES)
         cress_watch_start(&conn->socket.watch); /* there may be room again */
-    }
     note_stall(conn);
 }
 

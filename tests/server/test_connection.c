@@ -361,6 +361,46 @@ static void test_a_quick_stop_ends_new_connections(void **state)
     assert_int_equal(cress_run(cancel_new, NULL), 0);
 }
 
+static void await_event(void *arg)
+{
+    cress_event_wait(arg, CRESS_FOREVER);
+}
+
+static int hello_then_wait(cress_environ *env, cress_response *res, void *self)
+{
+    assert_int_equal(cress_defer(env, await_event, self), 0);
+    return hello(env, res, NULL);
+}
+
+static void *defer_before_a_further_request(void *arg)
+{
+    struct hub_server s = { .config = { .keep_alive = 1000 } };
+    cress_event answered = { 0 };
+    cress_timeout limit;
+    char answer[512];
+
+    (void)arg;
+    hub_server_start(&s, hello_then_wait, &answered);
+    int fd = hub_server_dial(&s);
+    assert_int_equal(cress_write(fd, REQUEST REQUEST, 2 * strlen(REQUEST)), 2 * strlen(REQUEST));
+    cress_timeout_start(&limit, 5);
+    ssize_t count = cress_read(fd, answer, sizeof answer);
+    cress_timeout_close(&limit);
+    cress_event_set(&answered);
+    assert_true(count > 0);
+    assert_true(cress_read(fd, answer, sizeof answer) > 0);
+    cress_close(fd);
+    hub_server_stop(&s);
+    return NULL;
+}
+
+/* Though the next request is there already, and its answer could have joined. */
+static void test_an_answer_does_not_wait_for_what_was_deferred(void **state)
+{
+    (void)state;
+    assert_int_equal(cress_run(defer_before_a_further_request, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -374,6 +414,7 @@ int main(void)
         cmocka_unit_test(test_a_head_behind_a_slow_request_gets_its_time),
         cmocka_unit_test(test_connections_are_made_of_earlier_ones),
         cmocka_unit_test(test_a_quick_stop_ends_new_connections),
+        cmocka_unit_test(test_an_answer_does_not_wait_for_what_was_deferred),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
