@@ -1,9 +1,14 @@
-/* What the floors share (limit.c, limit_tls.c, limit_broadcast.c): a listener, an
- * epoll set, and an end for what goes wrong. */
+/* What the floors share (limit.c, limit_tls.c, limit_broadcast.c): what they answer, a
+ * listener, an epoll set, the loop around both, and an end for what goes wrong. */
 #ifndef BENCH_FLOOR_H
 #define BENCH_FLOOR_H
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* accept4 */
+#endif
+
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
@@ -14,7 +19,16 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-enum { BACKLOG = 4096 };
+enum { BACKLOG = 4096, EVENTS = 512, READ_SIZE = 16384 };
+
+#define STATUS_SERVER_DATE \
+    "HTTP/1.1 200 OK\r\nServer: limit\r\nDate: Sun, 22 Nov 2026 16:00:00 GMT\r\n"
+#define HEAD STATUS_SERVER_DATE "Content-Type: text/plain\r\nContent-Length: 13\r\n"
+#define BODY "\r\nhello, world\n"
+
+/* The answer of a connection that stays, and of one that ends with it. */
+#define ANSWER_STAYS HEAD BODY
+#define ANSWER_CLOSES HEAD "Connection: close\r\n" BODY
 
 _Noreturn static inline void die(const char *what)
 {
@@ -66,6 +80,43 @@ static inline int listen_on(uint16_t port, bool defer)
     if (listen(fd, BACKLOG) < 0)
         die("listen");
     return fd;
+}
+
+/* Hands out what waits, until nothing does. */
+static inline void accept_all(int epoll, int listener, void (*accepted)(int epoll, int fd))
+{
+    int fd;
+
+    while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
+        accepted(epoll, fd);
+    if (errno != EAGAIN && errno != ECONNABORTED)
+        die("accept4");
+}
+
+/* For good: `accepted` has each new connection (to watch it, or not), `readable` each that
+ * has something to read. */
+_Noreturn static inline void serve(int listener, void (*accepted)(int epoll, int fd),
+                                   void (*readable)(int fd))
+{
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
+
+    if (epoll < 0)
+        die("epoll_create1");
+    watch(epoll, listener);
+    for (;;) {
+        struct epoll_event events[EVENTS];
+        int count = epoll_wait(epoll, events, EVENTS, -1);
+
+        if (count < 0 && errno != EINTR)
+            die("epoll_wait");
+        for (int i = 0; i < count; i++) {
+            int fd = events[i].data.fd;
+            if (fd == listener)
+                accept_all(epoll, listener, accepted);
+            else
+                readable(fd);
+        }
+    }
 }
 
 #endif

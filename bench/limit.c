@@ -11,29 +11,18 @@
  * With `close` the first answer ends a connection. A client that does not read its
  * answers is dropped: the loads read them.
  */
-#define _GNU_SOURCE /* accept4 */
 #include "floor.h"
 
-#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { READ_SIZE = 16384, EVENTS = 512 };
-
-#define HEAD                                                                      \
-    "HTTP/1.1 200 OK\r\nServer: limit\r\nDate: Sun, 22 Nov 2026 16:00:00 GMT\r\n" \
-    "Content-Type: text/plain\r\nContent-Length: 13\r\n"
-#define BODY "\r\nhello, world\n"
-
-static const char stays[] = HEAD BODY, closes[] = HEAD "Connection: close\r\n" BODY;
+static const char stays[] = ANSWER_STAYS, closes[] = ANSWER_CLOSES;
 
 static struct {
-    int epoll, listener;
     size_t request_size, response_size;
     bool close;
     char *responses; /* as many copies as requests fit into a read, and one */
     size_t *partial; /* by descriptor: bytes of a request that is not whole yet */
-    size_t descriptors;
 } server;
 
 static void make_responses(void)
@@ -52,8 +41,7 @@ static void make_responses(void)
 
 static void make_partial(void)
 {
-    server.descriptors = descriptors();
-    server.partial = calloc(server.descriptors, sizeof *server.partial);
+    server.partial = calloc(descriptors(), sizeof *server.partial);
     if (!server.partial)
         die("calloc");
 }
@@ -82,39 +70,21 @@ static bool answer(int fd)
     return send(fd, server.responses, size, MSG_NOSIGNAL) == (ssize_t)size && !server.close;
 }
 
-/* What is accepted has sent something already (TCP_DEFER_ACCEPT): one that is
- * closed after its answer never enters the epoll set. */
-static void accept_all(void)
+static void readable(int fd)
 {
-    int fd;
-
-    while ((fd = accept4(server.listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
-        if ((size_t)fd >= server.descriptors)
-            die("accept4: a descriptor above the limit");
-        server.partial[fd] = 0;
-        if (answer(fd))
-            watch(server.epoll, fd);
-        else
-            close(fd);
-    }
-    if (errno != EAGAIN && errno != ECONNABORTED)
-        die("accept4");
+    if (!answer(fd))
+        close(fd);
 }
 
-static void turn(void)
+/* What is accepted has sent something already (TCP_DEFER_ACCEPT): one that is
+ * closed after its answer never enters the epoll set. */
+static void accepted(int epoll, int fd)
 {
-    struct epoll_event events[EVENTS];
-    int count = epoll_wait(server.epoll, events, EVENTS, -1);
-
-    if (count < 0 && errno != EINTR)
-        die("epoll_wait");
-    for (int i = 0; i < count; i++) {
-        int fd = events[i].data.fd;
-        if (fd == server.listener)
-            accept_all();
-        else if (!answer(fd))
-            close(fd);
-    }
+    server.partial[fd] = 0;
+    if (answer(fd))
+        watch(epoll, fd);
+    else
+        close(fd);
 }
 
 int main(int argc, char *argv[])
@@ -129,11 +99,5 @@ int main(int argc, char *argv[])
     }
     make_responses();
     make_partial();
-    server.epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (server.epoll < 0)
-        die("epoll_create1");
-    server.listener = listen_on((uint16_t)port, true);
-    watch(server.epoll, server.listener);
-    for (;;)
-        turn();
+    serve(listen_on((uint16_t)port, true), accepted, readable);
 }

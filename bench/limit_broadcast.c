@@ -6,24 +6,17 @@
  *
  *     limit_broadcast PORT
  */
-#define _GNU_SOURCE /* accept4 */
 #include "floor.h"
 
-#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { READ_SIZE = 16384, EVENTS = 512 };
-
-#define HEAD "HTTP/1.1 200 OK\r\nServer: limit\r\nDate: Sun, 22 Nov 2026 16:00:00 GMT\r\n"
-
-static const char news[] = HEAD "Board-Version: 1\r\nCache-Control: no-store\r\n"
-                                "Content-Type: text/plain; charset=utf-8\r\n"
-                                "Content-Length: 13\r\n\r\nhello, world\n";
-static const char done[] = HEAD "Content-Length: 0\r\n\r\n";
+static const char news[] = STATUS_SERVER_DATE "Board-Version: 1\r\nCache-Control: no-store\r\n"
+                                              "Content-Type: text/plain; charset=utf-8\r\n"
+                                              "Content-Length: 13\r\n\r\nhello, world\n";
+static const char done[] = STATUS_SERVER_DATE "Content-Length: 0\r\n\r\n";
 
 static struct {
-    int epoll, listener;
     int *waiting;
     size_t count, room;
 } server;
@@ -36,7 +29,7 @@ static void broadcast(void)
     server.count = 0;
 }
 
-static void serve(int fd)
+static void readable(int fd)
 {
     char input[READ_SIZE];
     ssize_t received = recv(fd, input, sizeof input, 0);
@@ -56,31 +49,6 @@ static void serve(int fd)
     }
 }
 
-static void accept_all(void)
-{
-    int fd;
-
-    while ((fd = accept4(server.listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
-        watch(server.epoll, fd);
-    if (errno != EAGAIN && errno != ECONNABORTED)
-        die("accept4");
-}
-
-static void turn(void)
-{
-    struct epoll_event events[EVENTS];
-    int count = epoll_wait(server.epoll, events, EVENTS, -1);
-
-    if (count < 0 && errno != EINTR)
-        die("epoll_wait");
-    for (int i = 0; i < count; i++) {
-        if (events[i].data.fd == server.listener)
-            accept_all();
-        else
-            serve(events[i].data.fd);
-    }
-}
-
 int main(int argc, char *argv[])
 {
     size_t port = argc == 2 ? number(argv[1], UINT16_MAX) : 0;
@@ -91,11 +59,7 @@ int main(int argc, char *argv[])
     }
     server.room = descriptors();
     server.waiting = calloc(server.room, sizeof *server.waiting);
-    server.epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (!server.waiting || server.epoll < 0)
-        die("limit_broadcast");
-    server.listener = listen_on((uint16_t)port, false);
-    watch(server.epoll, server.listener);
-    for (;;)
-        turn();
+    if (!server.waiting)
+        die("calloc");
+    serve(listen_on((uint16_t)port, false), watch, readable);
 }

@@ -8,30 +8,19 @@
  *
  * With `close` the first answer ends a connection, and close_notify with it, as TLS demands.
  */
-#define _GNU_SOURCE /* accept4 */
 #include "floor.h"
 
-#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { READ_SIZE = 16384, EVENTS = 512 };
-
-#define HEAD                                                                      \
-    "HTTP/1.1 200 OK\r\nServer: limit\r\nDate: Sun, 22 Nov 2026 16:00:00 GMT\r\n" \
-    "Content-Type: text/plain\r\nContent-Length: 13\r\n"
-#define BODY "\r\nhello, world\n"
-
-static const char stays[] = HEAD BODY, closes[] = HEAD "Connection: close\r\n" BODY;
+static const char stays[] = ANSWER_STAYS, closes[] = ANSWER_CLOSES;
 
 static struct {
-    int epoll, listener;
     bool close;
     SSL_CTX *tls;
     SSL **connections; /* by descriptor */
-    size_t descriptors;
 } server;
 
 static void die_of_tls(const char *what)
@@ -43,8 +32,7 @@ static void die_of_tls(const char *what)
 
 static void prepare(const char *certificate, const char *key)
 {
-    server.descriptors = descriptors();
-    server.connections = calloc(server.descriptors, sizeof *server.connections);
+    server.connections = calloc(descriptors(), sizeof *server.connections);
     if (!server.connections)
         die("calloc");
     server.tls = SSL_CTX_new(TLS_server_method());
@@ -77,7 +65,7 @@ static bool answer(SSL *tls)
     return result > 0 && !server.close;
 }
 
-static void serve(int fd)
+static void readable(int fd)
 {
     SSL *tls = server.connections[fd];
 
@@ -89,37 +77,15 @@ static void serve(int fd)
     } while (SSL_pending(tls) > 0);
 }
 
-static void accept_all(void)
+static void accepted(int epoll, int fd)
 {
-    int fd;
+    SSL *tls = server.connections[fd] = SSL_new(server.tls);
 
-    while ((fd = accept4(server.listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
-        if ((size_t)fd >= server.descriptors)
-            die("accept4: a descriptor above the limit");
-        SSL *tls = server.connections[fd] = SSL_new(server.tls);
-        if (!tls || SSL_set_fd(tls, fd) != 1)
-            die_of_tls("SSL_new");
-        SSL_set_accept_state(tls);
-        watch(server.epoll, fd);
-        serve(fd);
-    }
-    if (errno != EAGAIN && errno != ECONNABORTED)
-        die("accept4");
-}
-
-static void turn(void)
-{
-    struct epoll_event events[EVENTS];
-    int count = epoll_wait(server.epoll, events, EVENTS, -1);
-
-    if (count < 0 && errno != EINTR)
-        die("epoll_wait");
-    for (int i = 0; i < count; i++) {
-        if (events[i].data.fd == server.listener)
-            accept_all();
-        else
-            serve(events[i].data.fd);
-    }
+    if (!tls || SSL_set_fd(tls, fd) != 1)
+        die_of_tls("SSL_new");
+    SSL_set_accept_state(tls);
+    watch(epoll, fd);
+    readable(fd);
 }
 
 int main(int argc, char *argv[])
@@ -132,11 +98,5 @@ int main(int argc, char *argv[])
         return 2;
     }
     prepare(argv[2], argv[3]);
-    server.epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (server.epoll < 0)
-        die("epoll_create1");
-    server.listener = listen_on((uint16_t)port, true);
-    watch(server.epoll, server.listener);
-    for (;;)
-        turn();
+    serve(listen_on((uint16_t)port, true), accepted, readable);
 }
