@@ -11,6 +11,7 @@
  */
 #include <cress/cress.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { TEXT_MAX = 4096, PATIENCE = 25 };
@@ -18,9 +19,10 @@ enum { TEXT_MAX = 4096, PATIENCE = 25 };
 static struct board {
     cress_event changed;
     unsigned long version;
+    char version_text[24];
     size_t len;
     char text[TEXT_MAX];
-} board;
+} board = { .version_text = "0" };
 
 /* 0, or -1 for what is no whole number. */
 static int query_number(cress_environ *env, const char *name, unsigned long otherwise,
@@ -39,15 +41,11 @@ static int refuse(cress_response *res, int status, const char *why)
     return cress_respond(res, status, "text/plain", why, strlen(why));
 }
 
-static int respond_version(cress_environ *env, cress_response *res, int status)
+static int respond_version(cress_response *res, int status)
 {
-    cress_str version = cress_environ_printf(env, "%lu", board.version);
-
-    if (!version.data)
-        return -1;
     return cress_start_response(
         res, status,
-        CRESS_HEADERS({ "Board-Version", version.data }, { "Cache-Control", "no-store" }));
+        CRESS_HEADERS({ "Board-Version", board.version_text }, { "Cache-Control", "no-store" }));
 }
 
 /* The text is copied first: while the answer waits for a slow client, another
@@ -56,16 +54,14 @@ static int respond_text(cress_environ *env, cress_response *res)
 {
     size_t len = board.len;
     char *text = cress_environ_alloc(env, len + 1);
-    cress_str length = cress_environ_printf(env, "%zu", len);
 
-    if (!text || !length.data)
+    if (!text)
         return -1;
     memcpy(text, board.text, len);
-    if (respond_version(env, res, 200) < 0 ||
-        cress_response_add_header(res, "Content-Type", "text/plain; charset=utf-8") < 0 ||
-        cress_response_add_header(res, "Content-Length", length.data) < 0)
+    if (cress_response_add_header(res, "Board-Version", board.version_text) < 0 ||
+        cress_response_add_header(res, "Cache-Control", "no-store") < 0)
         return -1;
-    return cress_response_write(res, text, len);
+    return cress_respond(res, 200, "text/plain; charset=utf-8", text, len);
 }
 
 static int read_board(cress_environ *env, cress_response *res)
@@ -85,7 +81,7 @@ static int read_board(cress_environ *env, cress_response *res)
 
     /* Killed, client gone, or past the request's own limit? Then responding
      * fails as well and the server takes over: no case of ours. */
-    return board.version <= seen ? respond_version(env, res, 204) : respond_text(env, res);
+    return board.version <= seen ? respond_version(res, 204) : respond_text(env, res);
 }
 
 static int write_board(cress_environ *env, cress_response *res)
@@ -96,11 +92,11 @@ static int write_board(cress_environ *env, cress_response *res)
         return -1; /* EMSGSIZE: the server answers 413 */
     memcpy(board.text, text.data, text.len);
     board.len = text.len;
-    board.version++;
+    snprintf(board.version_text, sizeof board.version_text, "%lu", ++board.version);
     /* Set and cleared at once, an event wakes all who wait now: a broadcast. */
     cress_event_set(&board.changed);
     cress_event_clear(&board.changed);
-    return respond_version(env, res, 204);
+    return respond_version(res, 204);
 }
 
 cress_app application;

@@ -532,15 +532,19 @@ void *cress_environ_alloc(cress_environ *env, size_t size)
     return arena_alloc(&exchange_of_env(env)->arena, size);
 }
 
+/* Most texts are short: they are formatted once, and copied. */
 cress_str cress_environ_printf(cress_environ *env, const char *format, ...)
 {
     va_list args, again;
+    char small[256];
 
     va_start(args, format);
     va_copy(again, args);
-    int len = vsnprintf(NULL, 0, format, args);
+    int len = vsnprintf(small, sizeof small, format, args);
     char *text = len < 0 ? NULL : arena_alloc_text(&exchange_of_env(env)->arena, (size_t)len + 1);
-    if (text)
+    if (text && (size_t)len < sizeof small)
+        memcpy(text, small, (size_t)len + 1);
+    else if (text)
         vsnprintf(text, (size_t)len + 1, format, again);
     va_end(again);
     va_end(args);
