@@ -54,7 +54,7 @@ static void bury(cress_greenlet *g)
     g->state = GREENLET_ENDED;
     g->stack = NULL;
     g->parked = false;
-    g->timer = HEAP_NONE;
+    g->timer = TIMER_NONE;
     g->error = ECANCELED;
     g->killed = g->cancelled = true;
     g->done = (cress_waitable){ .ready = true };
@@ -106,7 +106,7 @@ static void empty_queues(struct hub *hub)
     hub->ready_last = &hub->ready_first;
     hub->starved_last = &hub->starved_first;
     hub->batch_last = NULL;
-    hub->timers.count = 0;
+    timers_clear(&hub->timers);
 }
 
 static void renew_loop(struct hub *hub)

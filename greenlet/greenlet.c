@@ -102,7 +102,7 @@ static cress_greenlet *create(struct hub *hub, cress_fn *fn, void *arg, const vo
 {
     if (stack_reserve(&hub->stacks) < 0)
         return NULL;
-    if (heap_reserve(&hub->timers, hub->stats.greenlets + 1) < 0)
+    if (timers_reserve(&hub->timers, hub->stats.greenlets + 1) < 0)
         return NULL;
     cress_greenlet *g = take_record(hub);
     if (!g)
@@ -114,7 +114,7 @@ static cress_greenlet *create(struct hub *hub, cress_fn *fn, void *arg, const vo
         .site = site,
         .references = 2,
         .state = GREENLET_NEW,
-        .timer = HEAP_NONE,
+        .timer = TIMER_NONE,
         .id = ++hub->last_id,
     };
     enlist(hub, g);
@@ -156,7 +156,7 @@ __attribute__((noinline)) cress_greenlet *cress_spawn_later(cress_seconds delay,
     if (!g)
         return NULL;
     if (delay > 0)
-        heap_add(&hub->timers, g, hub_deadline(delay));
+        timers_add(&hub->timers, g, hub_deadline(delay));
     else
         hub_ready(hub, g);
     return g;
@@ -369,8 +369,8 @@ static int cancel(cress_greenlet *g, const char *function, const void *site)
     g->cancelled = true;
     if (g->starved && g->state == GREENLET_NEW) {
         hub_end_starved(g);
-    } else if (g->state == GREENLET_NEW && g->timer != HEAP_NONE) {
-        heap_remove(&g->hub->timers, g);
+    } else if (g->state == GREENLET_NEW && g->timer != TIMER_NONE) {
+        timers_remove(&g->hub->timers, g);
         hub_ready(g->hub, g);
     } else if (g->state == GREENLET_RESTING) {
         hub_wake(g, 0);
@@ -462,7 +462,7 @@ void cress_unlink(cress_greenlet *g, cress_link_fn *fn, void *arg)
 
 bool cress_started(const cress_greenlet *g)
 {
-    return g->state != GREENLET_NEW || g->timer == HEAP_NONE || g->starved;
+    return g->state != GREENLET_NEW || g->timer == TIMER_NONE || g->starved;
 }
 
 bool cress_ready(const cress_greenlet *g)

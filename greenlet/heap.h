@@ -1,40 +1,42 @@
-/* The deadlines that greenlets wait for: a heap with four children a node.
- *
- * A greenlet has at most one entry, whose place it knows, so that a wait that ends
- * early takes its entry out again. Equal deadlines come out in the order in which
- * they went in. Room is reserved when a greenlet is spawned: arming never fails.
- */
+/* Deadlines in no order: a heap with four children a node. See timers.h, whose part it is. */
 #ifndef CRESS_HEAP_H
 #define CRESS_HEAP_H
 
 #include <cress/api.h>
 
+#include <stdbool.h>
+
 struct cress_greenlet;
 
-#define HEAP_NONE UINT32_MAX
-
-struct heap_entry {
+struct timer {
     cress_seconds deadline;
-    uint64_t order;
+    uint64_t order; /* among equal ones */
     struct cress_greenlet *greenlet;
 };
 
+static inline bool timer_is_earlier(const struct timer *a, const struct timer *b)
+{
+    return a->deadline < b->deadline || (a->deadline == b->deadline && a->order < b->order);
+}
+
 struct heap {
-    struct heap_entry *entries;
+    struct timer *entries;
     size_t count, capacity;
-    uint64_t last_order;
 };
 
-/* Room for that many entries, less than HEAP_NONE: 0, or -1 with ENOMEM. */
+/* A greenlet's place, if its deadline is in the heap, is below this. */
+#define HEAP_PLACES ((uint32_t)1 << 31)
+
+/* Room for that many entries, half of HEAP_PLACES at most: 0, or -1 with ENOMEM. */
 int heap_reserve(struct heap *heap, size_t count);
-void heap_add(struct heap *heap, struct cress_greenlet *g, cress_seconds deadline);
-void heap_remove(struct heap *heap, struct cress_greenlet *g);
+void heap_add(struct heap *heap, struct timer timer);
+void heap_remove(struct heap *heap, size_t place);
 void heap_finish(struct heap *heap);
 
-/* The earliest deadline; CRESS_FOREVER: none. */
-static inline cress_seconds heap_first(const struct heap *heap)
+/* The earliest; NULL: none. */
+static inline const struct timer *heap_first(const struct heap *heap)
 {
-    return heap->count ? heap->entries[0].deadline : CRESS_FOREVER;
+    return heap->count ? heap->entries : NULL;
 }
 
 #endif

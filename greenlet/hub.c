@@ -96,8 +96,8 @@ void hub_wake(cress_greenlet *g, int error)
     g->parked = false;
     g->wake_error = error;
     append(g->hub, &g->task);
-    if (g->timer != HEAP_NONE)
-        heap_remove(&g->hub->timers, g);
+    if (g->timer != TIMER_NONE)
+        timers_remove(&g->hub->timers, g);
 }
 
 /* ---- who is next, and when to look at the world ---------------------------------- */
@@ -173,7 +173,7 @@ static void starve(struct hub *hub, cress_greenlet *g)
     *hub->starved_last = &g->task;
     hub->starved_last = &g->task.next;
     if (g->state == GREENLET_NEW)
-        heap_add(&hub->timers, g, hub->now + STARVE_MOST);
+        timers_add(&hub->timers, g, hub->now + STARVE_MOST);
 }
 
 static void stop_starving(struct hub *hub, cress_greenlet *g)
@@ -185,8 +185,8 @@ static void stop_starving(struct hub *hub, cress_greenlet *g)
     *at = g->task.next;
     if (!*at)
         hub->starved_last = at;
-    if (g->timer != HEAP_NONE)
-        heap_remove(&hub->timers, g);
+    if (g->timer != TIMER_NONE)
+        timers_remove(&hub->timers, g);
     g->starved = false;
 }
 
@@ -456,7 +456,7 @@ NOINLINE int hub_wait(cress_seconds deadline, const char *what, const void *obje
         return fail_wait(g, EDEADLK);
     deadline = hub_limit(g, deadline);
     if (deadline < CRESS_FOREVER)
-        heap_add(&hub->timers, g, deadline);
+        timers_add(&hub->timers, g, deadline);
     if (g->hooks)
         call_hook(g, g->hooks->before_wait);
     g->what = what;
@@ -524,12 +524,12 @@ int cress_sleep(cress_seconds span)
 
 static void expire(struct hub *hub)
 {
-    while (heap_first(&hub->timers) <= hub->now) {
-        cress_greenlet *g = hub->timers.entries[0].greenlet;
+    while (timers_next(&hub->timers) <= hub->now) {
+        cress_greenlet *g = timers_first(&hub->timers)->greenlet;
         if (g->starved) {
             hub_end_starved(g);
         } else if (g->state == GREENLET_NEW) {
-            heap_remove(&hub->timers, g);
+            timers_remove(&hub->timers, g);
             append(hub, &g->task);
         } else {
             hub_wake(g, ETIMEDOUT);
@@ -602,12 +602,13 @@ static void poll_virtual(struct hub *hub)
         simulation_creep(hub);
     if (hub->ready_first)
         return;
-    if (hub->timers.count && (hub->expected || hub->children))
-        pass_time(hub, heap_first(&hub->timers));
-    else if (hub->timers.count && hub->simulation)
-        simulation_jump(hub, heap_first(&hub->timers));
-    else if (hub->timers.count)
-        hub->now = heap_first(&hub->timers);
+    const struct timer *first = timers_first(&hub->timers);
+    if (first && (hub->expected || hub->children))
+        pass_time(hub, first->deadline);
+    else if (first && hub->simulation)
+        simulation_jump(hub, first->deadline);
+    else if (first)
+        hub->now = first->deadline;
     else if (hub_awaited(hub))
         look_at_descriptors(hub, CRESS_FOREVER);
     else
@@ -617,7 +618,7 @@ static void poll_virtual(struct hub *hub)
 /* Sleeps until something happens; wakes up once more to give stacks back. */
 static void poll_blocking(struct hub *hub)
 {
-    cress_seconds deadline = heap_first(&hub->timers);
+    cress_seconds deadline = timers_next(&hub->timers);
 
     if (hub->starved_first)
         deadline = fmin(deadline, hub->now + STARVE_RETRY);
@@ -644,7 +645,7 @@ static void poll_real(struct hub *hub)
 {
     if (hub->starved_first)
         retry_starved(hub);
-    if (!hub->ready_first && heap_first(&hub->timers) > hub->now)
+    if (!hub->ready_first && timers_next(&hub->timers) > hub->now)
         poll_blocking(hub);
     else if (hub_awaited(hub))
         look_at_descriptors(hub, 0);

@@ -8,7 +8,7 @@
 #define CRESS_HUB_PRIVATE_H
 
 #include "context.h"
-#include "heap.h"
+#include "timers.h"
 #include "loop.h"
 #include "stack.h"
 #include "waiter.h"
@@ -65,7 +65,7 @@ struct cress_greenlet {
     struct context context;  /* where to go on, while parked */
     cress_timeout *timeouts; /* innermost first */
     int wake_error;          /* what the wait that was just ended returns */
-    uint32_t timer;          /* its place in the hub's heap; HEAP_NONE: not armed */
+    uint32_t timer;          /* its place among the hub's; TIMER_NONE: not armed */
     uint8_t state;           /* enum greenlet_state */
     bool starved;            /* its turn came, and there was no memory for its stack */
     bool cancelled;          /* asked to end */
@@ -118,7 +118,7 @@ struct hub {
     int budget;     /* switches until the hub looks at the clock and the descriptors */
     size_t armed;   /* what could wake somebody, beside watched descriptors: posts, signals */
 
-    struct heap timers;
+    struct timers timers;
     struct stack_cache stacks;
     cress_greenlet *greenlets, *greenlets_last;
     cress_greenlet *main;

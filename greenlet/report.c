@@ -51,8 +51,8 @@ static void describe_wait(const cress_greenlet *g, struct symbols *symbols, FILE
 {
     cress_seconds now = g->hub->now, limit = hub_limit(g, CRESS_FOREVER);
 
-    if (g->timer != HEAP_NONE)
-        limit = g->hub->timers.entries[g->timer].deadline;
+    if (g->timer != TIMER_NONE)
+        limit = timers_deadline(&g->hub->timers, g);
     describe_object(g, symbols, out);
     put_span(out, ", since %.3f s", now - g->since);
     if (limit < CRESS_FOREVER)

@@ -127,7 +127,7 @@ static void finish(struct hub *hub)
     child_forget_all(hub);
     signal_forget_all(hub);
     dns_forget(hub);
-    heap_finish(&hub->timers);
+    timers_finish(&hub->timers);
     stack_cache_finish(&hub->stacks);
     stack_unwatch_overflow();
     while (hub->unused) {

@@ -17,7 +17,7 @@ static struct loop_io *io_of(cress_watch *w)
  * is no memory. It is called again after a while, and may rest again. */
 static __attribute__((noinline, cold)) void retry_later(cress_greenlet *g)
 {
-    heap_add(&g->hub->timers, g, g->hub->now + REFUSED_RETRY);
+    timers_add(&g->hub->timers, g, g->hub->now + REFUSED_RETRY);
 }
 
 void watch_on_event(struct loop_io *io, int events)
