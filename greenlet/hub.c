@@ -524,8 +524,10 @@ int cress_sleep(cress_seconds span)
 
 static void expire(struct hub *hub)
 {
-    while (timers_next(&hub->timers) <= hub->now) {
-        cress_greenlet *g = timers_first(&hub->timers)->greenlet;
+    const struct timer *first;
+
+    while ((first = timers_first(&hub->timers)) && first->deadline <= hub->now) {
+        cress_greenlet *g = first->greenlet;
         if (g->starved) {
             hub_end_starved(g);
         } else if (g->state == GREENLET_NEW) {

@@ -50,33 +50,6 @@ int timers_reserve(struct timers *timers, size_t count)
     return line_reserve(&timers->line, timers->heap.capacity);
 }
 
-/* A line that is full closes up where an eighth of it has left: seven steps for each of those, at
- * most. */
-static bool has_place(struct line *line, cress_seconds deadline)
-{
-    if (line->count == 0)
-        line->head = 0;
-    else if (deadline < at(line, line->count - 1)->deadline)
-        return false;
-    if (line->count == line->capacity && line->gone >= line->capacity / 8)
-        close_up(line, line->entries, line->capacity);
-    return line->count < line->capacity;
-}
-
-void timers_add(struct timers *timers, struct cress_greenlet *g, cress_seconds deadline)
-{
-    struct line *line = &timers->line;
-    struct timer timer = { deadline, ++timers->last_order, g };
-
-    if (has_place(line, deadline)) {
-        struct timer *last = at(line, line->count++);
-        g->timer = HEAP_PLACES + (uint32_t)(last - line->entries);
-        *last = timer;
-    } else {
-        heap_add(&timers->heap, timer);
-    }
-}
-
 static void line_remove(struct line *line, size_t place)
 {
     line->entries[place].greenlet = NULL;
@@ -89,6 +62,47 @@ static void line_remove(struct line *line, size_t place)
     while (line->count > 0 && !at(line, line->count - 1)->greenlet) {
         line->count--;
         line->gone--;
+    }
+}
+
+/* One that is later than all others, as that of a server's rare chores, does not keep them out: it
+ * moves to the heap. */
+static bool goes_last(struct timers *timers, cress_seconds deadline)
+{
+    struct line *line = &timers->line;
+
+    if (line->count == 0 || at(line, line->count - 1)->deadline <= deadline)
+        return true;
+    if (line->count > 1 && at(line, line->count - 2)->deadline > deadline)
+        return false;
+    struct timer last = *at(line, line->count - 1);
+    line_remove(line, last.greenlet->timer - HEAP_PLACES);
+    heap_add(&timers->heap, last);
+    return true;
+}
+
+/* A line that is full closes up where an eighth of it has left: seven steps for each of those, at
+ * most. */
+static bool has_room(struct line *line)
+{
+    if (line->count == 0)
+        line->head = 0;
+    if (line->count == line->capacity && line->gone >= line->capacity / 8)
+        close_up(line, line->entries, line->capacity);
+    return line->count < line->capacity;
+}
+
+void timers_add(struct timers *timers, struct cress_greenlet *g, cress_seconds deadline)
+{
+    struct line *line = &timers->line;
+    struct timer timer = { deadline, ++timers->last_order, g };
+
+    if (goes_last(timers, deadline) && has_room(line)) {
+        struct timer *last = at(line, line->count++);
+        g->timer = HEAP_PLACES + (uint32_t)(last - line->entries);
+        *last = timer;
+    } else {
+        heap_add(&timers->heap, timer);
     }
 }
 

@@ -3,7 +3,8 @@
  * A program has few spans (ten milliseconds, the 25 seconds of a long poll), so deadlines
  * mostly arise in the order in which they pass. Those stand in a line: one that is not before the
  * last joins at its end, one that is over or no longer wanted leaves, and neither touches the
- * others. The rest, and what finds the line full, is kept in a heap.
+ * others. The rest is kept in a heap: what comes out of order, what stands out as late, what finds
+ * the line full.
  *
  * A greenlet has at most one deadline, and knows its place. Equal deadlines come out in the order
  * in which they went in. Room is reserved when a greenlet is spawned: arming never fails.

@@ -122,12 +122,14 @@ static void test_many_spans(void **state)
 static void test_equal_deadlines(void **state)
 {
     (void)state;
-    assert_int_equal(timers_reserve(&timers, 4), 0);
+    assert_int_equal(timers_reserve(&timers, 5), 0);
     add(&greenlets[0], 2);
-    add(&greenlets[1], 1); /* not in the line */
-    add(&greenlets[2], 2);
-    add(&greenlets[3], 1);
-    for (size_t i = 0; i < 4; i++) {
+    add(&greenlets[1], 2);
+    add(&greenlets[2], 1); /* not in the line */
+    add(&greenlets[3], 2);
+    add(&greenlets[4], 1);
+    assert_int_equal(timers.line.count, 3);
+    for (size_t i = 0; i < 5; i++) {
         check();
         take(first_of_model());
     }
@@ -145,6 +147,21 @@ static void test_deadlines_in_order_never_reach_the_heap(void **state)
         add(unarmed(), step);
         assert_int_equal(timers.heap.count, 0);
     }
+    check();
+}
+
+static void test_a_late_one_keeps_nobody_out(void **state)
+{
+    (void)state;
+    assert_int_equal(timers_reserve(&timers, GREENLETS), 0);
+    add(unarmed(), 2000);
+    for (int i = 0; i < 100; i++) {
+        if (i % 10 == 5)
+            add(unarmed(), 2000 + i);
+        add(unarmed(), i);
+    }
+    assert_int_equal(timers.line.count, 100);
+    assert_int_equal(timers.heap.count, 11);
     check();
 }
 
@@ -228,6 +245,7 @@ int main(void)
         TIMERS_TEST(test_many_spans),
         TIMERS_TEST(test_equal_deadlines),
         TIMERS_TEST(test_deadlines_in_order_never_reach_the_heap),
+        TIMERS_TEST(test_a_late_one_keeps_nobody_out),
         TIMERS_TEST(test_full_line),
         TIMERS_TEST(test_full_line_of_those_who_stay),
         TIMERS_TEST(test_growing_keeps_places),
