@@ -41,7 +41,7 @@ enum {
     LAST_PATIENCE = 1000000, /* and, when the hub ends, before that is held for a bug */
 };
 static const cress_seconds SHORT_TIME = 0.00005, LONG_TIME = 0.0005;
-static const cress_seconds POLL_LEAST = 0.0005, POLL_MOST = 0.01, TRIM_INTERVAL = 1.0;
+static const cress_seconds POLL_LEAST = 0.0005, POLL_MOST = 0.01, REVIEW_INTERVAL = 1.0;
 static const cress_seconds STARVE_RETRY = 0.1, STARVE_MOST = 1.0;
 
 /* What each switch goes through; what it seldom needs is kept out of line. */
@@ -628,8 +628,10 @@ static void poll_blocking(struct hub *hub)
         deadlock(hub);
         return;
     }
-    if (stack_cache_excess(&hub->stacks) && deadline > hub->trimmed_at + TRIM_INTERVAL)
-        deadline = hub->now + TRIM_INTERVAL;
+    if (hub->stacks.excess)
+        deadline = hub->now;
+    else if (stack_cache_excess(&hub->stacks))
+        deadline = fmin(deadline, hub->reviewed_at + REVIEW_INTERVAL);
     if (deadline < CRESS_FOREVER)
         deadline -= clock_now();
     look_at_descriptors(hub, deadline);
@@ -637,9 +639,10 @@ static void poll_blocking(struct hub *hub)
 
 static void trim_stacks(struct hub *hub)
 {
-    if (hub->now - hub->trimmed_at < TRIM_INTERVAL)
-        return;
-    hub->trimmed_at = hub->now;
+    if (hub->now - hub->reviewed_at >= REVIEW_INTERVAL) {
+        hub->reviewed_at = hub->now;
+        stack_cache_review(&hub->stacks);
+    }
     stack_cache_trim(&hub->stacks);
 }
 

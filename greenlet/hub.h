@@ -135,7 +135,7 @@ struct hub {
     bool deadlocked; /* the first greenlet's waits fail with EDEADLK */
     uint64_t last_id;
     cress_hub_stats stats;
-    cress_seconds polled_at, looked_at, trimmed_at;
+    cress_seconds polled_at, looked_at, reviewed_at;
     unsigned slices;        /* of the budget since the last poll: the virtual clock's measure */
     cress_greenlet *unused; /* records for reuse */
     size_t unused_count;

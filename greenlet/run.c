@@ -68,7 +68,7 @@ static int start(struct hub *hub, const cress_hub_options *options)
     hub->virtual_clock = hub->simulation || clock_is_virtual(options);
     hub->slice = hub->virtual_clock ? HUB_VIRTUAL_SLICE : 0;
     hub->now = hub->virtual_clock ? 0 : clock_now();
-    hub->polled_at = hub->trimmed_at = hub->now;
+    hub->polled_at = hub->reviewed_at = hub->now;
     stack_cache_init(&hub->stacks, stack_size(options), guards_by_mprotect(options));
     hub->float_control = context_float_control();
     find_thread_stack(&hub->thread_stack);

@@ -17,6 +17,7 @@
 enum {
     CHUNK_STACKS = 16,
     WARM_STACKS = 64, /* kept with their pages whatever happens */
+    TRIM_MOST = 64,   /* some 50 us */
     ALTERNATE_SIZE = 32 * 1024,
 };
 
@@ -86,7 +87,6 @@ static int add_chunk(struct stack_cache *cache)
     cache->chunks = chunk;
     for (size_t i = CHUNK_STACKS; i-- > 0;) {
         struct stack *stack = &chunk->stacks[i];
-        *stack = (struct stack){ .cold = true };
         stack->extent.bottom = base + (i * 2 + 1) * cache->size;
         stack->extent.size = cache->size;
         context_stack_register(&stack->extent);
@@ -130,7 +130,6 @@ static struct stack *take_cold(struct stack_cache *cache)
     struct stack *stack = cache->cold;
     cache->cold = stack->next;
     cache->cold_count--;
-    stack->cold = false;
     note_peak(cache);
     return stack;
 }
@@ -143,6 +142,8 @@ struct stack *stack_take(struct stack_cache *cache)
         return take_cold(cache);
     cache->free = stack->next;
     cache->free_count--;
+    if (cache->excess > 0)
+        cache->excess--;
     note_peak(cache);
     return stack;
 }
@@ -169,27 +170,25 @@ bool stack_cache_excess(const struct stack_cache *cache)
     return cache->free_count > WARM_STACKS;
 }
 
-void stack_cache_trim(struct stack_cache *cache)
+void stack_cache_review(struct stack_cache *cache)
 {
     size_t keep = warm_target(cache);
-    struct stack **link = &cache->free;
 
     cache->peak = cache->count - cache->free_count - cache->cold_count;
-    if (cache->free_count <= keep)
-        return;
-    for (size_t i = 0; i < keep; i++)
-        link = &(*link)->next;
-    struct stack *excess = *link;
-    *link = NULL;
-    cache->cold_count += cache->free_count - keep;
-    cache->free_count = keep;
-    while (excess) {
-        struct stack *stack = excess;
-        excess = stack->next;
+    cache->excess = cache->free_count > keep ? cache->free_count - keep : 0;
+}
+
+void stack_cache_trim(struct stack_cache *cache)
+{
+    for (int i = 0; i < TRIM_MOST && cache->excess > 0; i++) {
+        struct stack *stack = cache->free;
+        cache->free = stack->next;
+        cache->free_count--;
+        cache->excess--;
         madvise(stack->extent.bottom, stack->extent.size, MADV_DONTNEED);
-        stack->cold = true;
         stack->next = cache->cold;
         cache->cold = stack;
+        cache->cold_count++;
     }
 }
 

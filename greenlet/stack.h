@@ -17,7 +17,6 @@
 struct stack {
     struct stack *next; /* in the cache */
     struct context_stack extent;
-    bool cold; /* its pages were given back */
 };
 
 struct stack_chunk;
@@ -27,7 +26,8 @@ struct stack_cache {
     bool by_mprotect;
     struct stack *free, *cold; /* hot on top; and those without pages */
     size_t free_count, cold_count, count;
-    size_t peak; /* the most in use since the last trim */
+    size_t peak;   /* the most in use since the last review */
+    size_t excess; /* free ones whose pages are to go back */
     struct stack_chunk *chunks;
 };
 
@@ -43,7 +43,9 @@ void stack_give(struct stack_cache *cache, struct stack *stack);
 
 /* Is there more in the cache than the last period needed? */
 bool stack_cache_excess(const struct stack_cache *cache);
-/* Gives the pages of what was not needed since the last call back to the kernel. */
+/* Finds what was not needed since the last call. */
+void stack_cache_review(struct stack_cache *cache);
+/* Gives some of its pages back to the kernel: not all at once, which may take long. */
 void stack_cache_trim(struct stack_cache *cache);
 
 /* Is addr in this stack's guard? */

@@ -1,15 +1,19 @@
 #define _GNU_SOURCE
+#include "../../greenlet/hub.h"
+
 #include "hub_test.h"
 
 #include <cress/event.h>
 #include <cress/watch.h>
 
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,6 +38,34 @@ void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off
     refused++;
     errno = ENOMEM;
     return MAP_FAILED;
+}
+
+static size_t given_back;
+
+int __real_madvise(void *addr, size_t len, int advice);
+int __wrap_madvise(void *addr, size_t len, int advice);
+
+int __wrap_madvise(void *addr, size_t len, int advice)
+{
+    given_back += advice == MADV_DONTNEED;
+    return __real_madvise(addr, len, advice);
+}
+
+static double longest_look; /* seconds */
+
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, long a, long b, long c, const struct timespec *span, long e,
+                    long f);
+
+long __wrap_syscall(long number, long a, long b, long c, const struct timespec *span, long e,
+                    long f)
+{
+#ifdef SYS_epoll_pwait2
+    if (number == SYS_epoll_pwait2)
+        longest_look = fmax(longest_look,
+                            span ? (double)span->tv_sec + 1e-9 * (double)span->tv_nsec : INFINITY);
+#endif
+    return __real_syscall(number, a, b, c, span, e, f);
 }
 
 static int run(cress_fn *fn, void *arg)
@@ -278,6 +310,94 @@ static void test_stacks_are_used_again(void **state)
     assert_ok(run(spawn_one_by_one, NULL));
 }
 
+/* ---- pages that nobody needs ------------------------------------------------------------ */
+
+enum { PEAK = 1000, KEPT = 64 };
+
+static struct stack_cache cache;
+static struct stack *taken[PEAK];
+
+static void take_and_give(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        taken[i] = stack_take(&cache);
+        assert_non_null(taken[i]);
+        *(char *)taken[i]->extent.bottom = 1;
+    }
+    for (size_t i = 0; i < count; i++)
+        stack_give(&cache, taken[i]);
+}
+
+/* How many are given back before there is no more to do. */
+static size_t trim(void)
+{
+    size_t before = given_back;
+
+    while (cache.excess > 0) {
+        size_t at_first = given_back;
+        stack_cache_trim(&cache);
+        assert_in_range(given_back - at_first, 1, 100);
+    }
+    return given_back - before;
+}
+
+static void test_pages_go_back_in_small_portions(void **state)
+{
+    (void)state;
+    stack_cache_init(&cache, 1 << 16, false);
+    take_and_give(PEAK);
+    assert_true(stack_cache_excess(&cache));
+    stack_cache_review(&cache); /* the last period needed them */
+    assert_int_equal(trim(), 0);
+    stack_cache_review(&cache);
+    assert_int_equal(trim(), PEAK - KEPT);
+    assert_false(stack_cache_excess(&cache));
+    assert_int_equal(cache.free_count, KEPT);
+    take_and_give(PEAK);
+    assert_int_equal(cache.free_count, PEAK);
+    stack_cache_finish(&cache);
+}
+
+/* What is taken again meanwhile need not go. */
+static void test_pages_that_are_needed_after_all(void **state)
+{
+    (void)state;
+    stack_cache_init(&cache, 1 << 16, false);
+    take_and_give(PEAK);
+    stack_cache_review(&cache);
+    stack_cache_review(&cache);
+    assert_int_equal(cache.excess, PEAK - KEPT);
+    take_and_give(PEAK);
+    assert_int_equal(trim(), 0);
+    stack_cache_finish(&cache);
+}
+
+static void *give_back_at_rest(void *arg)
+{
+    size_t before = given_back;
+
+    for (int i = 0; i < PEAK; i++)
+        spawn(touch_and_yield, NULL);
+    assert_ok(cress_sleep(0));
+    assert_ok(cress_sleep(0));
+    hub_current->reviewed_at = -10; /* long ago */
+    longest_look = 0;
+    assert_ok(cress_sleep(0.001));
+    assert_int_equal(given_back, before);
+    hub_current->reviewed_at = -10;
+    while (given_back - before < PEAK - KEPT)
+        assert_ok(cress_sleep(0.001));
+    assert_true(longest_look <= 0.001); /* nobody sleeps longer for it */
+    return arg;
+}
+
+static void test_a_hub_at_rest_gives_pages_back(void **state)
+{
+    (void)state;
+    options = (cress_hub_options){ 0 };
+    assert_ok(run(give_back_at_rest, NULL));
+}
+
 /* ---- many --------------------------------------------------------------------------------------- */
 
 static cress_event go;
@@ -481,6 +601,9 @@ int main(void)
         cmocka_unit_test(test_overflow_by_large_frames),
         cmocka_unit_test(test_size_is_as_asked),
         cmocka_unit_test(test_stacks_are_used_again),
+        cmocka_unit_test(test_pages_go_back_in_small_portions),
+        cmocka_unit_test(test_pages_that_are_needed_after_all),
+        cmocka_unit_test(test_a_hub_at_rest_gives_pages_back),
         cmocka_unit_test(test_40000_parked),
         cmocka_unit_test(test_many_guarded_by_mprotect),
         cmocka_unit_test(test_without_stacks),
