@@ -30,6 +30,7 @@ void cress_http1_init(cress_http1 *h, cress_stream *stream, const cress_http1_co
         .config = config,
         .readable = true,
         .differs = config->server_software || config->keep_alive <= 0,
+        .narrow = parser_is_narrow(config),
     };
     if (peer)
         h->peer = *peer;

@@ -78,20 +78,16 @@ static size_t line_limit(const struct http_exchange *x)
     return min(config_field_size(config), all > before ? all - before : 0);
 }
 
-/* 0: the default. */
-static inline bool is_within(size_t len, size_t limit)
+bool parser_is_narrow(const cress_http1_config *config)
 {
-    return len - 1 <= limit - 1;
+    return config_request_line(config) < LEAST_DEFAULT ||
+           config_field_size(config) < LEAST_DEFAULT || config_head(config) < LEAST_DEFAULT;
 }
 
-/* Is all of it, so far, below each limit, and each default? There are bytes. */
+/* Is all of it, so far, below each limit? */
 static inline bool is_small(const struct http_exchange *x, size_t len)
 {
-    const cress_http1_config *config = x->http->config;
-
-    return len <= LEAST_DEFAULT && is_within(len, config->limit_request_line) &&
-           is_within(len, config->limit_request_field_size) &&
-           is_within(len, config->limit_request_head);
+    return len <= LEAST_DEFAULT && !x->http->narrow;
 }
 
 static inline void begin_line(struct scan *s, char *line)

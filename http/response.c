@@ -103,9 +103,10 @@ static COLD char *put_own_start(char *to, struct http_exchange *x)
 static HOT bool is_usual(const struct http_exchange *x)
 {
     const cress_response *res = &x->res;
+    bool has_own = res->has_upgrade | res->has_server | res->has_date;
 
-    return !x->http->closing && !x->http->differs && x->env.minor == 1 && !x->env.closes &&
-           !res->has_upgrade && !res->has_server && !res->has_date;
+    return !has_own && !x->http->closing && !x->http->differs && x->env.minor == 1 &&
+           !x->env.closes;
 }
 
 static HOT char *put_type(char *to, cress_str type)

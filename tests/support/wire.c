@@ -106,6 +106,10 @@ static void *serve(void *arg)
 
 void wire_start(struct wire *w)
 {
+    cress_http1_peer peer = w->http.peer;
+
+    /* Anew: the config may have changed since. */
+    cress_http1_init(&w->http, &w->stream.stream, &w->config, &peer);
     w->greenlet = cress_spawn(serve, w);
     assert(w->greenlet);
     wire_settle();

@@ -29,7 +29,8 @@
 
 struct sockaddr;
 
-/* What a connection accepts. Shared by all of a listener's connections; borrowed. */
+/* What a connection accepts. Shared by all of a listener's connections; borrowed, and not to be
+ * changed while one of them uses it. */
 typedef struct cress_http1_config {
     size_t limit_request_line;       /* bytes, 414 beyond; 0: 8190 */
     size_t limit_request_fields;     /* 431 beyond; 0: 100 */
@@ -87,11 +88,13 @@ typedef struct cress_http1 {
     bool readable;     /* the stream may have bytes: a short read clears it */
     bool closing;      /* no further request */
     bool differs;      /* by its configuration every head says other things than usual */
+    bool narrow;       /* it allows less of a head than usual */
     bool stops;        /* the server is to stop: see cress_http1_stop */
     bool gone;         /* the client left */
     bool refused;      /* a request, or a body: see cress_http1_refusal */
-    bool reset; /* close so that the client sees it: a body that ends with the connection was cut */
-    bool linger;          /* close only after the client had time to read an error's answer */
+    /* Close so that the client sees it: a body that ends with the connection was cut. */
+    bool reset : 1;
+    bool linger : 1;      /* close only after the client had time to read an error's answer */
     cress_timeout *limit; /* the server's, around the current request; NULL: none */
 } cress_http1;
 
