@@ -8,8 +8,10 @@
  * instance, a new instance takes its place (renew).
  *
  * Whether a registration still holds is known only of watchers whose owners stop them before they
- * close (steady ones). For others, and for the first start of any, EPOLL_CTL_ADD asks: EEXIST means
- * that it does.
+ * close (steady ones). For others, and for the first start of any, the kernel is asked, by changing
+ * it: ENOENT means that the number is another file's by now. One that holds may be of another time,
+ * when something else was asked for, and the number may have meant a third file since: so what is
+ * asked for is said again, with a new generation.
  */
 #define _GNU_SOURCE
 #include "loop.h"
@@ -132,10 +134,11 @@ static bool has_steady(const struct loop_fd *entry)
     return false;
 }
 
-/* It may be another file's number by now, unless somebody vouches for it. */
+/* It may be another file's number by now, unless somebody vouches for it: not for one who would do
+ * so as well, since the number may be his, and the other one left behind. */
 static void doubt(struct loop_fd *entry, struct loop_io *io)
 {
-    if ((io->flags & FRESH) && !(entry->last && has_steady(entry)))
+    if ((io->flags & FRESH) && ((io->flags & STEADY) || !entry->last || !has_steady(entry)))
         entry->unsure = true;
     io->flags &= (uint8_t)~FRESH;
 }
@@ -257,37 +260,27 @@ static int control(struct loop *loop, int operation, int fd, int wanted, uint16_
     return epoll_ctl(loop->epoll, operation, fd, &event);
 }
 
-static int add(struct loop *loop, int fd, struct loop_fd *entry, int wanted)
+static uint16_t next_generation(const struct loop_fd *entry)
 {
-    uint16_t generation = (uint16_t)(entry->generation + 1);
-
-    if (control(loop, EPOLL_CTL_ADD, fd, wanted, generation) < 0)
-        return -1;
-    entry->generation = generation;
-    return 0;
-}
-
-static int modify(struct loop *loop, int fd, struct loop_fd *entry, int wanted)
-{
-    return control(loop, EPOLL_CTL_MOD, fd, wanted, entry->generation);
+    return (uint16_t)(entry->generation + 1);
 }
 
 /* 0, or -1: the kernel refuses it. */
 static int tell(struct loop *loop, int fd, struct loop_fd *entry, int wanted)
 {
-    int result;
+    bool is_sure = entry->known && !entry->unsure;
+    uint16_t generation = is_sure ? entry->generation : next_generation(entry);
+    int operation = entry->known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    int result = control(loop, operation, fd, wanted, generation);
 
-    if (!entry->unsure && entry->known) {
-        result = modify(loop, fd, entry, wanted);
-        if (result < 0 && errno == ENOENT)
-            result = add(loop, fd, entry, wanted);
-    } else {
-        result = add(loop, fd, entry, wanted);
-        if (result < 0 && errno == EEXIST) /* it is still the same */
-            result = entry->known == wanted ? 0 : modify(loop, fd, entry, wanted);
+    if (result < 0 && (errno == ENOENT || errno == EEXIST)) {
+        generation = next_generation(entry);
+        operation = errno == ENOENT ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+        result = control(loop, operation, fd, wanted, generation);
     }
     if (result < 0)
         return -1;
+    entry->generation = generation;
     entry->known = (uint8_t)wanted;
     entry->unsure = false;
     return 0;
@@ -336,8 +329,8 @@ static bool apply_changes(struct loop *loop)
 static void correct(struct loop *loop, int fd, int wanted)
 {
     struct loop_fd *entry = &loop->fds[fd];
-    int result = wanted ? modify(loop, fd, entry, wanted)
-                        : control(loop, EPOLL_CTL_DEL, fd, 0, entry->generation);
+    int operation = wanted ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
+    int result = control(loop, operation, fd, wanted, entry->generation);
 
     entry->known = (uint8_t)wanted;
     if (result == 0)

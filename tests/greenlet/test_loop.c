@@ -296,6 +296,98 @@ static void test_number_used_again(void **state)
     }
 }
 
+/* Nobody stopped those who watched what is closed. Whoever begins to watch the number means the new
+ * file, also if he vouches for the number as the one before did. */
+static void watch_beside_one_left_behind(bool is_steady)
+{
+    struct watcher left, w;
+    int fd = eventfd(0, EFD_CLOEXEC);
+
+    init(&left, NULL, fd, LOOP_READ, is_steady);
+    assert_ok(loop_start(&loop, &left.io));
+    loop_look(&loop, 0);
+    close(fd);
+    assert_int_equal(ready_counter(), fd);
+    init(&w, "new", fd, LOOP_READ, is_steady);
+    assert_ok(loop_start(&loop, &w.io));
+    loop_look(&loop, 0);
+    assert_trace("new reads\n");
+    loop_stop(&loop, &left.io);
+    loop_stop(&loop, &w.io);
+    close(fd);
+}
+
+static void test_number_used_again_beside_one_left_behind(void **state)
+{
+    (void)state;
+    watch_beside_one_left_behind(false);
+    watch_beside_one_left_behind(true);
+}
+
+/* The second time something else is asked of the file, and in between the same of another. */
+static void test_number_means_its_file_again(void **state)
+{
+    struct watcher w;
+    int ends[2], fd, copy, between;
+
+    (void)state;
+    assert_ok(socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+    fd = ends[0];
+    start(&w, "first", fd, LOOP_READ);
+    loop_look(&loop, 0);
+    loop_stop(&loop, &w.io);
+    copy = dup(fd);
+    close(fd);
+    between = ready_counter();
+    assert_int_equal(between, fd);
+    start(&w, "between", between, LOOP_WRITE);
+    loop_look(&loop, 0);
+    loop_stop(&loop, &w.io);
+    assert_int_equal(dup2(copy, fd), fd);
+    start(&w, "again", fd, LOOP_WRITE);
+    loop_look(&loop, 0);
+    assert_trace("between writes\nagain writes\n");
+    loop_stop(&loop, &w.io);
+    close(fd);
+    close(copy);
+    close(ends[1]);
+}
+
+/* The same, and the one in between lives on as well: what happens to it is nobody's business. */
+static void test_number_that_two_files_had(void **state)
+{
+    struct watcher w;
+    int ends[2], fd, copy, between, elsewhere;
+
+    (void)state;
+    assert_ok(socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+    fd = ends[0];
+    start(&w, "first", fd, LOOP_READ);
+    loop_look(&loop, 0);
+    loop_stop(&loop, &w.io);
+    copy = dup(fd);
+    close(fd);
+    between = eventfd(0, EFD_CLOEXEC);
+    assert_int_equal(between, fd);
+    start(&w, "between", between, LOOP_READ);
+    loop_look(&loop, 0);
+    loop_stop(&loop, &w.io);
+    elsewhere = dup(between);
+    assert_int_equal(dup2(copy, fd), fd);
+    start(&w, "again", fd, LOOP_READ | LOOP_WRITE);
+    assert_ok(eventfd_write(elsewhere, 1));
+    loop_look(&loop, 0);
+    loop_look(&loop, 0);
+    assert_trace("again writes\nagain writes\n");
+    loop_stop(&loop, &w.io);
+    loop_look(&loop, 0);
+    assert_silent();
+    close(fd);
+    close(copy);
+    close(elsewhere);
+    close(ends[1]);
+}
+
 /* The file lives on, is ready and registered, and can't be taken out: its number is another's. */
 static void test_file_that_outlives_its_number(void **state)
 {
@@ -623,6 +715,9 @@ int main(void)
         LOOP_TEST(test_handlers_stop_and_start),
         LOOP_TEST(test_a_steady_one_costs_one_call),
         LOOP_TEST(test_number_used_again),
+        LOOP_TEST(test_number_used_again_beside_one_left_behind),
+        LOOP_TEST(test_number_means_its_file_again),
+        LOOP_TEST(test_number_that_two_files_had),
         LOOP_TEST(test_file_that_outlives_its_number),
         LOOP_TEST(test_file_that_outlives_its_watcher),
         LOOP_TEST(test_files_on_disk_are_always_ready),
