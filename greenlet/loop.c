@@ -23,6 +23,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 
 enum {
     LEAST_FDS = 64,
@@ -37,6 +38,7 @@ enum {
 #define COUNTER UINT32_MAX /* the generation of the counter's registration: no other has it */
 
 static const double LONGEST = 1e8; /* seconds of one sleep */
+static const double RENEW_PAUSE = 0.01;
 
 struct loop_fd {
     struct loop_io *last; /* of the ring, whose first it names; NULL: nobody watches */
@@ -354,7 +356,7 @@ static int add_counter(int epoll, int counter)
 }
 
 /* A new epoll instance without what cannot be taken out of the old one. Without descriptors
- * or memory for it the old one serves on, until there are. */
+ * or memory for it the old one serves on, until there are: see pause_until_renewed. */
 static void renew(struct loop *loop)
 {
     int epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -496,12 +498,25 @@ static int sleep_unless_woken(struct loop *loop, cress_seconds timeout)
     return count;
 }
 
+/* The instance could not be renewed, and reports at once, each time, what nobody wants. Where the
+ * loop would sleep in it, it looks after a pause that no event ends. */
+static __attribute__((noinline, cold)) void pause_until_renewed(cress_seconds timeout)
+{
+    struct timespec span = { .tv_nsec = (long)(fmin(timeout, RENEW_PAUSE) * 1e9) };
+
+    nanosleep(&span, NULL);
+}
+
 void loop_look(struct loop *loop, cress_seconds timeout)
 {
     if (loop->changed != NONE && !apply_changes(loop))
         timeout = 0;
     if (loop->files != NONE || timeout < 0)
         timeout = 0;
+    if (loop->stale && timeout > 0) {
+        pause_until_renewed(timeout);
+        timeout = 0;
+    }
     int count = timeout > 0 && loop->counter >= 0 ? sleep_unless_woken(loop, timeout)
                                                   : wait_for_events(loop, timeout);
     loop->was_full = count == LOOP_BATCH;

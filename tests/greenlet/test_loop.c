@@ -6,6 +6,7 @@
 #include "descriptors.h"
 #include "hub_test.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -532,7 +533,7 @@ static void test_more_than_a_batch(void **state)
     assert_false(loop.was_full);
 }
 
-static void sleep_until_it_is_over(cress_seconds span)
+static unsigned looks_until_it_is_over(cress_seconds span)
 {
     cress_seconds end = clock_now() + span;
     unsigned looks = 0;
@@ -541,7 +542,12 @@ static void sleep_until_it_is_over(cress_seconds span)
         loop_look(&loop, end - clock_now());
         looks++;
     }
-    assert_true(looks <= 3); /* it does not turn around until the time has passed */
+    return looks;
+}
+
+static void sleep_until_it_is_over(cress_seconds span)
+{
+    assert_true(looks_until_it_is_over(span) <= 3); /* it does not turn around until then */
 }
 
 static void test_sleeping(void **state)
@@ -550,6 +556,39 @@ static void test_sleeping(void **state)
     loop_look(&loop, -1.0);
     sleep_until_it_is_over(0.0003);
     sleep_until_it_is_over(0.002);
+}
+
+/* What cannot be taken out is reported again and again, and there is no descriptor for a new
+ * instance: it is looked at now and then, and nothing is lost. */
+static void test_sleeping_without_a_descriptor_for_a_renewal(void **state)
+{
+    struct watcher w, other;
+    int fd = ready_counter(), copy = dup(fd), elsewhere = eventfd(0, EFD_CLOEXEC);
+    int epoll = loop.epoll;
+
+    (void)state;
+    start(&w, NULL, fd, LOOP_READ);
+    start(&other, "other", elsewhere, LOOP_READ);
+    loop_look(&loop, 0);
+    loop_stop(&loop, &w.io);
+    close(fd);
+    fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    descriptors_run_out();
+    assert_true(looks_until_it_is_over(0.1) <= 20);
+    assert_ok(eventfd_write(elsewhere, 1));
+    loop_look(&loop, CRESS_FOREVER);
+    loop_look(&loop, 0);
+    assert_trace("other reads\nother reads\n");
+    assert_int_equal(loop.epoll, epoll);
+    loop_stop(&loop, &other.io);
+    descriptors_are_back();
+    while (loop.epoll == epoll) /* each look tries it again */
+        loop_look(&loop, CRESS_FOREVER);
+    assert_silent();
+    sleep_until_it_is_over(0.002);
+    close(fd);
+    close(copy);
+    close(elsewhere);
 }
 
 static void test_a_kernel_without_nanoseconds(void **state)
@@ -724,6 +763,7 @@ int main(void)
         LOOP_TEST(test_refused_descriptors),
         LOOP_TEST(test_more_than_a_batch),
         LOOP_TEST(test_sleeping),
+        LOOP_TEST(test_sleeping_without_a_descriptor_for_a_renewal),
         LOOP_TEST(test_a_kernel_without_nanoseconds),
         LOOP_TEST(test_woken_by_a_thread),
         LOOP_TEST(test_woken_by_a_signal),
