@@ -343,8 +343,10 @@ static bool expire_limits(cress_greenlet *g)
     bool expired = false;
 
     for (cress_timeout *t = g->timeouts; t; t = t->shields ? NULL : t->outer) {
-        if (t->deadline <= g->hub->now)
+        if (t->deadline <= g->hub->now) {
             t->expired = true;
+            t->decides = false; /* also when its deadline is moved */
+        }
         expired |= t->expired;
     }
     return expired;

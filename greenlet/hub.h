@@ -235,7 +235,7 @@ static inline bool hub_is_free(const struct hub *hub, const cress_greenlet *g)
 {
     const cress_timeout *t = g->timeouts;
 
-    return !g->cancelled && (!t || (t->deadline > hub->now && (!t->outer || t->shields)));
+    return !g->cancelled && (!t || (t->deadline > hub->now && t->decides));
 }
 
 static inline int hub_check(void)

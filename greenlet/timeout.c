@@ -13,6 +13,7 @@ static void open_timeout(cress_greenlet *g, cress_timeout *t, cress_seconds span
         .outer = g->timeouts,
         .shields = shields,
         .open = true,
+        .decides = shields || !g->timeouts,
     };
     g->timeouts = t;
 }

@@ -73,6 +73,59 @@ static void test_stays_in_force(void)
     cress_release(ended);
 }
 
+static void test_deadline_set_anew(void)
+{
+    cress_timeout limit;
+
+    cress_timeout_start(&limit, 2);
+    limit.deadline = cress_now() + 5;
+    assert_ok(cress_sleep(3));
+    limit.deadline = cress_now() + 1;
+    assert_errno(ETIMEDOUT, cress_sleep(3));
+    assert_time(4);
+    cress_timeout_close(&limit);
+    assert_ok(cress_sleep(1));
+}
+
+/* Whether or not there is one further out. */
+static void test_deadline_set_anew_after_it_has_passed(void)
+{
+    cress_timeout outer, limit;
+
+    cress_timeout_start(&limit, 1);
+    assert_errno(ETIMEDOUT, cress_sleep(2));
+    limit.deadline = cress_now() + 5;
+    assert_true(cress_timeout_expired(&limit));
+    assert_errno(ETIMEDOUT, cress_check());
+    assert_errno(ETIMEDOUT, cress_sleep(1));
+    cress_timeout_close(&limit);
+    assert_time(1);
+
+    cress_timeout_start(&outer, 100);
+    cress_timeout_start(&limit, 1);
+    assert_errno(ETIMEDOUT, cress_sleep(2));
+    limit.deadline = CRESS_FOREVER;
+    assert_errno(ETIMEDOUT, cress_sleep(1));
+    cress_timeout_close(&limit);
+    assert_ok(cress_sleep(1));
+    cress_timeout_close(&outer);
+    assert_time(3);
+}
+
+/* No call has been told of it: as if it had been closed and another one opened. */
+static void test_deadline_set_anew_before_anybody_was_told(void)
+{
+    cress_timeout limit;
+
+    cress_timeout_start(&limit, 0);
+    assert_true(cress_timeout_expired(&limit));
+    limit.deadline = cress_now() + 5;
+    assert_false(cress_timeout_expired(&limit));
+    assert_ok(cress_sleep(1));
+    cress_timeout_close(&limit);
+    assert_false(cress_timeout_expired(&limit));
+}
+
 static void test_inner_passes_first(void)
 {
     cress_timeout outer, inner;
@@ -275,6 +328,9 @@ int main(void)
         HUB_TEST(test_limit_over_a_sleep),
         HUB_TEST(test_limit_that_does_not_pass),
         HUB_TEST(test_stays_in_force),
+        HUB_TEST(test_deadline_set_anew),
+        HUB_TEST(test_deadline_set_anew_after_it_has_passed),
+        HUB_TEST(test_deadline_set_anew_before_anybody_was_told),
         HUB_TEST(test_inner_passes_first),
         HUB_TEST(test_outer_passes_first),
         HUB_TEST(test_calls_own_limit_is_no_open_one),

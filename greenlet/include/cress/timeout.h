@@ -4,6 +4,8 @@
  * While it is open no waiting call of this greenlet goes on past its deadline:
  * the call fails with ETIMEDOUT, and so does every later one until the timeout is
  * closed. Opening and closing touches no event loop and allocates nothing.
+ * Its greenlet may set the deadline anew, which replaces closing it and opening another; but
+ * a limit that has made a call fail stays in force until it is closed, whatever its deadline says.
  * Timeouts are closed in reverse order, before the function returns that holds
  * them. Misuse: a debug build stops there; a release build sets errno to EINVAL and,
  * for one that is closed out of order, closes what is nested in it as well; for one that is
@@ -21,6 +23,7 @@ typedef struct cress_timeout {
     cress_seconds deadline;      /* on cress_now's clock */
     struct cress_timeout *outer; /* the one this is nested in */
     bool expired, shields, open;
+    bool decides; /* its deadline alone says whether a limit has passed */
 } cress_timeout;
 
 CRESS_API void cress_timeout_start(cress_timeout *t, cress_seconds span);
