@@ -165,10 +165,13 @@ static INLINE cress_greenlet *next_greenlet(struct hub *hub)
 /* ---- greenlets that cannot begin: there is no memory for their stacks ------------- */
 
 /* They wait for somebody else's stack, or for memory. A new one does not do so for ever;
- * one that rested has things to clean up. */
+ * one that rested has things to clean up, and what it has been woken for is not reported
+ * meanwhile. */
 static void starve(struct hub *hub, cress_greenlet *g)
 {
     g->starved = true;
+    if (g->state == GREENLET_RESTING && g->rest_watch)
+        cress_watch_stop(g->rest_watch);
     g->task.next = NULL;
     *hub->starved_last = &g->task;
     hub->starved_last = &g->task.next;

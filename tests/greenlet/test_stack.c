@@ -4,6 +4,7 @@
 #include "hub_test.h"
 
 #include <cress/event.h>
+#include <cress/io.h>
 #include <cress/watch.h>
 
 #include <math.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -592,6 +594,60 @@ static void test_memory_comes_back(void **state)
     assert_ok(run(starve_for_a_while, NULL));
 }
 
+static int ends[2];
+static cress_watch watch;
+static unsigned told;
+
+/* Somebody has been woken for it, and will read. */
+static void note_idle(cress_watch *w)
+{
+    assert_ptr_equal(w, &watch);
+    told++;
+}
+
+static void *rest_until_readable(void *arg)
+{
+    char byte;
+
+    return recv(ends[0], &byte, 1, MSG_DONTWAIT) == 1 ? arg : cress_rest(&watch);
+}
+
+static void *starve_one_with_input(void *arg)
+{
+    assert_ok(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends));
+    cress_watch_init(&watch, ends[0], note_idle);
+    cress_greenlet *g = cress_spawn(rest_until_readable, arg);
+    go = (cress_event){ 0 };
+    assert_ok(cress_sleep(0));
+    take_all_but_one();
+    cress_release(cress_spawn(wait_for_go, NULL)); /* the last one */
+    assert_ok(cress_sleep(0));
+    refuses_maps = true;
+    told = 0;
+    assert_int_equal(send(ends[1], "xy", 2, 0), 2);
+    assert_ok(cress_sleep(0.5));
+    assert_int_equal(told, 0);
+    assert_false(cress_ready(g));
+    cress_event_set(&go);
+    assert_ok(cress_join(g, CRESS_FOREVER));
+    refuses_maps = false;
+    cress_watch_finish(&watch);
+    cress_close(ends[0]);
+    cress_close(ends[1]);
+    cress_release(g);
+    return arg;
+}
+
+/* Its descriptor stays readable, and nobody can take what is there. */
+static void test_input_that_waits_for_a_stack(void **state)
+{
+    (void)state;
+    options = (cress_hub_options){ .virtual_clock = true };
+    alarm(30); /* a hub that is busy would be for ever */
+    assert_ok(run(starve_one_with_input, NULL));
+    alarm(0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -609,6 +665,7 @@ int main(void)
         cmocka_unit_test(test_without_stacks),
         cmocka_unit_test(test_who_gets_no_stack_ends),
         cmocka_unit_test(test_memory_comes_back),
+        cmocka_unit_test(test_input_that_waits_for_a_stack),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,7 @@
  * returns cress_rest(watch), which gives its stack back and keeps the greenlet;
  * when the descriptor becomes readable (or somebody calls cress_rouse or
  * cress_cancel) the function is called again with the same argument, on
- * a fresh stack.
+ * a fresh stack. While there is no memory for that one the watch is disarmed.
  */
 #ifndef CRESS_WATCH_H
 #define CRESS_WATCH_H
