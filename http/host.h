@@ -7,7 +7,7 @@
 /* RFC 9110 7.2, RFC 3986 3.2: a host, perhaps with a port. */
 bool host_is_valid(cress_str host);
 
-/* The last valid one, if it is not too long; else empty. */
+/* The last valid one of at most 64 bytes that host_is_valid was asked about; empty: none yet. */
 extern _Thread_local struct host_last {
     size_t len;
     char text[64];
