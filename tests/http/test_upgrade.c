@@ -141,7 +141,7 @@ static int write_many(cress_environ *env, cress_response *res, void *self)
 
     (void)env, (void)self;
     for (int i = 0; i < 20; i++)
-        iov[i] = (struct iovec){ "0123456789abcdefghij" + i, 1 };
+        iov[i] = (struct iovec){ &"0123456789abcdefghij"[i], 1 };
     assert_int_equal(cress_stream_writev(stream, iov, 20, 0), 20);
     assert_int_equal(cress_stream_writev(stream, NULL, 0, 0), 0);
     return 0;
