@@ -72,7 +72,12 @@ if(CRESS_HAS_MEMSET_STRATEGY AND CMAKE_BUILD_TYPE STREQUAL "Release")
 endif()
 
 # The layers are optimised as one: a request crosses them some thirty times. The
-# objects hold plain code as well, for linkers that know nothing of it.
+# objects hold plain code as well, for linkers that know nothing of it and for libcress.a: clang
+# makes no such objects.
+if(CRESS_LTO AND NOT CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  message(STATUS "Without link-time optimisation: it is set up for gcc only")
+  set(CRESS_LTO OFF)
+endif()
 if(CRESS_LTO)
   target_compile_options(cress_library_flags INTERFACE -flto -ffat-lto-objects)
   target_link_options(cress_library_flags INTERFACE -O2 -flto=auto)
