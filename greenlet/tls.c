@@ -1,22 +1,18 @@
 /* TLS streams: OpenSSL between a caller's bytes and a socket stream.
  *
- * OpenSSL never waits here. It reads and writes through a BIO of ours: reading gives
- * what the socket has, or "later"; writing always succeeds: what the kernel does not
- * take is kept in `out` and handed on by a watcher of the hub's. So each call of
- * OpenSSL's is made whole between two waits, greenlets can read and write at the same
- * time, and a record, once made, counts as written: nobody has to offer the same bytes
- * again, as OpenSSL would otherwise want. The next record is made only when the kernel
- * has the one before, so that no more than one is kept, beside OpenSSL's own messages.
+ * OpenSSL never waits here. It reads and writes through a BIO of ours (tls_bio.c): reading
+ * gives what the socket has, or "later"; writing always succeeds, and what the kernel does not
+ * take is kept in `out`. So each call of OpenSSL's is made whole between two waits, greenlets
+ * can read and write at the same time, and a record, once made, counts as written: nobody has to
+ * offer the same bytes again, as OpenSSL would otherwise want. The next record is made only when
+ * the kernel has the one before, so that no more than one is kept, beside OpenSSL's own messages.
  *
- *     writev -> SSL_write -> bio_write -> the socket, or `out` -> on_writable -> the socket
+ *     writev -> SSL_write -> bio_write -> the socket, or `out` -> tls_on_event -> the socket
  *     read   <- SSL_read  <- bio_read  <- the socket
  *
  * Waiting is done outside, on the socket stream's watch. One greenlet at a time waits
  * there; others (two readers, or a writer during the handshake) stand in `others` and
  * look again when it has been woken.
- *
- * What is about to be followed by something else is held in `out` too, without asking the
- * kernel (`held`): a server's tickets, and what was written with CRESS_STREAM_MORE.
  *
  * OpenSSL reads ahead of a record: bytes may be here although the descriptor has none.
  * `pending` says so.
@@ -43,25 +39,15 @@
 #include <string.h>
 
 enum {
-    RECORD = SSL3_RT_MAX_PLAIN_LENGTH,
-    OUT_MAX = 64 << 10,  /* a peer that makes OpenSSL answer and does not read */
     CALL_MAX = 32 << 10, /* bytes that are taken in at a time; more than the largest record */
     RECORD_COST = 128,   /* what a record counts for at least, of them */
     BARREN_MAX = 32,     /* records in a row without data */
 };
 static const cress_seconds GOODBYE_TIME = 2.0;
 
-_Static_assert(sizeof(struct loop_io) <= sizeof(((cress_tls_stream *)0)->io),
-               "the watcher has room");
-
 static cress_tls_stream *tls_of(cress_stream *s)
 {
     return (cress_tls_stream *)s;
-}
-
-static struct loop_io *io_of(cress_tls_stream *s)
-{
-    return (struct loop_io *)(void *)s->io;
 }
 
 cress_tls_context *tls_context_of(const SSL *ssl)
@@ -69,173 +55,6 @@ cress_tls_context *tls_context_of(const SSL *ssl)
     const cress_tls_stream *s = SSL_get_app_data(ssl);
 
     return s->context;
-}
-
-/* ---- below: what the kernel has not taken ----------------------------------------------- */
-
-static void forget_out(cress_tls_stream *s)
-{
-    hub_io_stop(hub_current, io_of(s));
-    free(s->out);
-    s->out = NULL;
-    s->out_start = s->out_end = s->out_size = 0;
-    s->held = false;
-    waiter_wake_all(&s->room, 0);
-}
-
-/* The socket takes nothing more; what it has brought can still be read. */
-static void fail_writing(cress_tls_stream *s, int error)
-{
-    s->write_error = error;
-    forget_out(s);
-}
-
-/* How many bytes the kernel took. */
-static size_t send_now(cress_tls_stream *s, const char *data, size_t len, int flags)
-{
-    struct iovec piece = { (char *)(uintptr_t)data, len };
-    ssize_t sent =
-        cress_stream_writev(&s->socket->stream, &piece, 1, flags | CRESS_STREAM_DONTWAIT);
-
-    if (sent < 0 && errno != EAGAIN)
-        fail_writing(s, errno);
-    return sent < 0 ? 0 : (size_t)sent;
-}
-
-/* Offers it to the kernel, and what it does not take again when there is room. */
-static void send_out(cress_tls_stream *s, int flags)
-{
-    s->held = false;
-    size_t sent = send_now(s, s->out + s->out_start, s->out_end - s->out_start, flags);
-    if (!s->out)
-        return; /* it failed */
-    s->out_start += sent;
-    if (s->out_start == s->out_end)
-        forget_out(s);
-    else if (hub_io_start(hub_current, io_of(s)) < 0)
-        fail_writing(s, errno);
-}
-
-static void send_held(cress_tls_stream *s)
-{
-    if (s->held)
-        send_out(s, 0);
-}
-
-void tls_on_event(struct loop_io *io, int events)
-{
-    cress_tls_stream *s = (cress_tls_stream *)(void *)((char *)io - offsetof(cress_tls_stream, io));
-
-    hub_current->stirred = true;
-    if (events < 0)
-        fail_writing(s, EBADF);
-    else
-        send_out(s, 0);
-}
-
-static int reserve(cress_tls_stream *s, size_t room)
-{
-    size_t kept = s->out_end - s->out_start, size = kept + room;
-
-    if (s->out_size - s->out_end >= room)
-        return 0;
-    if (size > OUT_MAX)
-        return fail_with(ENOBUFS);
-    if (s->out) /* more than once: it will be more */
-        size = OUT_MAX;
-    char *out = malloc(size);
-    if (!out)
-        return -1;
-    if (kept)
-        memcpy(out, s->out + s->out_start, kept);
-    free(s->out);
-    s->out = out;
-    s->out_size = size;
-    s->out_start = 0;
-    s->out_end = kept;
-    return 0;
-}
-
-static int keep(cress_tls_stream *s, const char *data, size_t len)
-{
-    if (reserve(s, len) < 0)
-        return -1;
-    memcpy(s->out + s->out_end, data, len);
-    s->out_end += len;
-    return 0;
-}
-
-/* Is something about to follow, with which this can leave? A server's tickets come behind the
- * handshake, when nobody waits for them. */
-static bool is_held_back(const cress_tls_stream *s)
-{
-    if (s->out_end >= RECORD)
-        return false;
-    return s->more || (!s->established && SSL_get_state(s->ssl) == TLS_ST_SW_SESSION_TICKET);
-}
-
-static int bio_write(BIO *bio, const char *data, int len)
-{
-    cress_tls_stream *s = BIO_get_data(bio);
-    bool is_held = (!s->out || s->held) && is_held_back(s);
-    size_t sent = s->out || is_held || s->write_error ? 0 : send_now(s, data, (size_t)len, 0);
-
-    if (sent == (size_t)len || s->write_error)
-        return len;
-    if (keep(s, data + sent, (size_t)len - sent) < 0)
-        fail_writing(s, errno);
-    else if (is_held)
-        s->held = true;
-    else if (s->held)
-        send_out(s, 0);
-    else if (hub_io_start(hub_current, io_of(s)) < 0)
-        fail_writing(s, errno);
-    return len;
-}
-
-static int bio_read(BIO *bio, char *buf, int len)
-{
-    cress_tls_stream *s = BIO_get_data(bio);
-    ssize_t got;
-
-    BIO_clear_retry_flags(bio);
-    if (s->budget <= 0 || s->drained) { /* what is or will be there, its descriptor tells of */
-        BIO_set_retry_read(bio);
-        return -1;
-    }
-    got = cress_stream_read(&s->socket->stream, buf, (size_t)len, CRESS_STREAM_DONTWAIT);
-    s->eof = got == 0;
-    s->drained = got < len;
-    if (got < 0 && errno == EAGAIN)
-        BIO_set_retry_read(bio);
-    else if (got < 0)
-        s->read_error = errno;
-    else
-        s->budget -= (int)got;
-    return (int)got;
-}
-
-static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
-{
-    const cress_tls_stream *s = BIO_get_data(bio);
-
-    (void)number, (void)pointer;
-    if (command == BIO_CTRL_EOF)
-        return s->eof;
-    return command == BIO_CTRL_FLUSH;
-}
-
-static BIO_METHOD *method;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-static void make_method(void)
-{
-    method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "cress stream");
-    if (!method)
-        return;
-    BIO_meth_set_write(method, bio_write);
-    BIO_meth_set_read(method, bio_read);
-    BIO_meth_set_ctrl(method, bio_ctrl);
 }
 
 /* ---- records without data ---------------------------------------------------------------- */
@@ -326,7 +145,7 @@ static int judge(cress_tls_stream *s, int result)
         return break_off(s, 0);
     switch (SSL_get_error(s->ssl, result)) {
     case SSL_ERROR_WANT_READ:
-        send_held(s);
+        tls_send_held(s);
         return fail_with(EAGAIN);
     case SSL_ERROR_ZERO_RETURN:
         return s->established ? 0 : break_off(s, 0);
@@ -379,7 +198,7 @@ static int await_room(cress_tls_stream *s, int flags)
     struct cress_waiter waiter;
 
     if (s->out && !s->held)
-        send_out(s, 0);
+        tls_send_out(s, 0);
     while (s->out && !s->held) {
         if (flags & CRESS_STREAM_DONTWAIT)
             return fail_with(EAGAIN);
@@ -474,7 +293,7 @@ static ssize_t encrypt(cress_tls_stream *s, const void *data, size_t len)
 static ssize_t encrypt_together(cress_tls_stream *s, const struct iovec *parts, size_t count)
 {
     size_t len = 0;
-    char *record = malloc(RECORD);
+    char *record = malloc(TLS_RECORD);
 
     if (!record)
         return encrypt(s, parts->iov_base, parts->iov_len);
@@ -493,7 +312,7 @@ static ssize_t write_record(cress_tls_stream *s, struct iov_cursor *rest)
     size_t count;
 
     iov_advance(rest, 0); /* past empty pieces */
-    const struct iovec *parts = iov_load(rest, RECORD, &count);
+    const struct iovec *parts = iov_load(rest, TLS_RECORD, &count);
     ssize_t done = count == 1 ? encrypt(s, parts->iov_base, parts->iov_len)
                               : encrypt_together(s, parts, count);
     if (done > 0)
@@ -508,7 +327,7 @@ static ssize_t write_pieces(cress_tls_stream *s, struct iov_cursor *rest, int fl
 
     for (;;) {
         if (rest->left == 0 && !(flags & CRESS_STREAM_MORE))
-            send_held(s);
+            tls_send_held(s);
         if (await_room(s, flags) < 0)
             break;
         before = rest->left;
@@ -580,7 +399,7 @@ static void say_goodbye(cress_tls_stream *s)
     SSL_shutdown(s->ssl);
     s->more = false;
     if (s->held)
-        send_out(s, CRESS_STREAM_MORE);
+        tls_send_out(s, CRESS_STREAM_MORE);
 }
 
 int cress_tls_goodbye(cress_tls_stream *s)
@@ -597,7 +416,7 @@ int cress_tls_goodbye(cress_tls_stream *s)
 static int end_output(cress_tls_stream *s)
 {
     say_goodbye(s);
-    send_held(s);
+    tls_send_held(s);
     return await_room(s, 0);
 }
 
@@ -650,9 +469,9 @@ static void tls_close(cress_stream *stream)
 
     if (!s->ssl)
         return;
-    send_held(s);
+    tls_send_held(s);
     if (s->out)
-        forget_out(s);
+        tls_forget_out(s);
     free_session(s);
     wake_everybody(s);
     cress_stream_close(&s->socket->stream);
@@ -671,16 +490,9 @@ static const cress_stream_ops tls_ops = {
 
 static int make_session(cress_tls_stream *s)
 {
-    BIO *bio;
-
-    pthread_once(&once, make_method);
-    s->ssl = method ? SSL_new(s->context->ssl) : NULL;
-    bio = s->ssl ? BIO_new(method) : NULL;
-    if (!bio)
+    s->ssl = SSL_new(s->context->ssl);
+    if (!s->ssl || tls_bio_open(s) < 0)
         return fail_with(ENOMEM);
-    BIO_set_data(bio, s);
-    BIO_set_init(bio, 1);
-    SSL_set_bio(s->ssl, bio, bio);
     SSL_set_app_data(s->ssl, s);
     SSL_set_msg_callback(s->ssl, on_message);
     SSL_set_msg_callback_arg(s->ssl, s);
@@ -695,7 +507,6 @@ static int init(cress_tls_stream *s, cress_tls_context *c, cress_socket_stream *
         .context = cress_tls_context_retain(c),
         .turn = CRESS_SEMAPHORE_INIT(1),
     };
-    loop_io_init(io_of(s), IO_TLS, cress_watch_fd(&socket->watch), LOOP_WRITE, true);
     return make_session(s);
 }
 
@@ -790,50 +601,4 @@ const char *cress_tls_server_name(const cress_tls_stream *s)
 struct ssl_st *cress_tls_handle(const cress_tls_stream *s)
 {
     return s->ssl;
-}
-
-/* ---- resumption ---------------------------------------------------------------------------------------------- */
-
-static const char *host_of(const cress_tls_stream *s)
-{
-    return s->host ? s->host : "";
-}
-
-cress_tls_session *cress_tls_session_take(cress_tls_stream *s)
-{
-    SSL_SESSION *ssl = s->established ? SSL_get1_session(s->ssl) : NULL;
-    size_t size = strlen(host_of(s)) + 1;
-    cress_tls_session *session = NULL;
-
-    if (ssl && SSL_SESSION_is_resumable(ssl))
-        session = malloc(sizeof *session + size);
-    if (!session) {
-        SSL_SESSION_free(ssl);
-        return NULL;
-    }
-    session->ssl = ssl;
-    session->context = cress_tls_context_retain(s->context);
-    memcpy(session->host, host_of(s), size);
-    return session;
-}
-
-void cress_tls_session_release(cress_tls_session *session)
-{
-    if (!session)
-        return;
-    SSL_SESSION_free(session->ssl);
-    cress_tls_context_release(session->context);
-    free(session);
-}
-
-int cress_tls_session_show(cress_tls_stream *s, cress_tls_session *session)
-{
-    if (s->established || session->context != s->context || strcmp(session->host, host_of(s)) != 0)
-        return misuse(EINVAL, "cress_tls_session_show: of another context or host, or too late");
-    return SSL_set_session(s->ssl, session->ssl) == 1 ? 0 : fail_with(ENOMEM);
-}
-
-bool cress_tls_resumed(const cress_tls_stream *s)
-{
-    return s->established && SSL_session_reused(s->ssl);
 }
