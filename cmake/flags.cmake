@@ -21,6 +21,10 @@ target_compile_options(cress_flags INTERFACE
   -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes)
 target_link_options(cress_flags INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,--as-needed)
 
+# libdw finds an address's source by a table that gcc makes without being asked.
+if(CMAKE_C_COMPILER_ID MATCHES "Clang")
+  target_compile_options(cress_flags INTERFACE -gdwarf-aranges)
+endif()
 if(CMAKE_BUILD_TYPE STREQUAL "Debug" OR CRESS_SANITIZE)
   target_compile_options(cress_flags INTERFACE -fno-omit-frame-pointer)
 endif()
