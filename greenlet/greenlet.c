@@ -368,7 +368,7 @@ static int cancel(cress_greenlet *g, const char *function, const void *site)
         return 0;
     g->cancelled = true;
     if (g->starved && g->state == GREENLET_NEW) {
-        hub_end_starved(g);
+        starved_end(g);
     } else if (g->state == GREENLET_NEW && g->timer != TIMER_NONE) {
         timers_remove(&g->hub->timers, g);
         hub_ready(g->hub, g);

@@ -42,7 +42,7 @@ enum {
 };
 static const cress_seconds SHORT_TIME = 0.00005, LONG_TIME = 0.0005;
 static const cress_seconds POLL_LEAST = 0.0005, POLL_MOST = 0.01, REVIEW_INTERVAL = 1.0;
-static const cress_seconds STARVE_RETRY = 0.1, STARVE_MOST = 1.0;
+static const cress_seconds STARVE_RETRY = 0.1;
 
 /* What each switch goes through; what it seldom needs is kept out of line. */
 #define INLINE inline __attribute__((always_inline))
@@ -162,74 +162,7 @@ static INLINE cress_greenlet *next_greenlet(struct hub *hub)
     return next;
 }
 
-/* ---- greenlets that cannot begin: there is no memory for their stacks ------------- */
-
-/* They wait for somebody else's stack, or for memory. A new one does not do so for ever;
- * one that rested has things to clean up, and what it has been woken for is not reported
- * meanwhile. */
-static void starve(struct hub *hub, cress_greenlet *g)
-{
-    g->starved = true;
-    if (g->state == GREENLET_RESTING && g->rest_watch)
-        cress_watch_stop(g->rest_watch);
-    g->task.next = NULL;
-    *hub->starved_last = &g->task;
-    hub->starved_last = &g->task.next;
-    if (g->state == GREENLET_NEW)
-        timers_add(&hub->timers, g, hub->now + STARVE_MOST);
-}
-
-static void stop_starving(struct hub *hub, cress_greenlet *g)
-{
-    struct task **at = &hub->starved_first;
-
-    while (*at != &g->task)
-        at = &(*at)->next;
-    *at = g->task.next;
-    if (!*at)
-        hub->starved_last = at;
-    if (g->timer != TIMER_NONE)
-        timers_remove(&hub->timers, g);
-    g->starved = false;
-}
-
-/* A stack is about to be free: the oldest that waits for one is ready again. */
-static void feed_starved(struct hub *hub)
-{
-    cress_greenlet *g = (cress_greenlet *)hub->starved_first;
-
-    stop_starving(hub, g);
-    append(hub, &g->task);
-}
-
-/* Is there memory again? */
-static void retry_starved(struct hub *hub)
-{
-    struct stack_cache *stacks = &hub->stacks;
-
-    if (stack_reserve(stacks) < 0)
-        return;
-    for (size_t count = stacks->free_count + stacks->cold_count; count > 0; count--)
-        if (hub->starved_first)
-            feed_starved(hub);
-}
-
-static void end_unbegun(struct task *task)
-{
-    cress_greenlet *g = (cress_greenlet *)task;
-
-    task->run = NULL;
-    g->killed = g->cancelled;
-    g->error = g->cancelled ? 0 : ENOMEM;
-    greenlet_end(g, NULL);
-}
-
-void hub_end_starved(cress_greenlet *g)
-{
-    stop_starving(g->hub, g);
-    g->task.run = end_unbegun;
-    append(g->hub, &g->task);
-}
+/* ---- the switch --------------------------------------------------------------------- */
 
 /* Gives g a stack to begin on. */
 static NOINLINE bool give_stack(struct hub *hub, cress_greenlet *g)
@@ -239,13 +172,9 @@ static NOINLINE bool give_stack(struct hub *hub, cress_greenlet *g)
         context_make(&g->context, &g->stack->extent);
         return true;
     }
-    starve(hub, g);
-    if (g->cancelled && g->state == GREENLET_NEW)
-        hub_end_starved(g); /* for that it needs no stack */
+    starved_add(hub, g);
     return false;
 }
-
-/* ---- the switch --------------------------------------------------------------------- */
 
 /* Also the monitor, a thread of its own, looks at it. */
 static INLINE void count_switch(struct hub *hub)
@@ -318,7 +247,7 @@ void context_entry(void)
         struct stack *stack = self->stack;
         greenlet_run(self);
         if (hub->starved_first)
-            feed_starved(hub);
+            starved_feed(hub);
         cress_greenlet *next = next_greenlet(hub);
         if (!next || next->stack) {
             stack_give(&hub->stacks, stack);
@@ -534,7 +463,7 @@ static void expire(struct hub *hub)
     while ((first = timers_first(&hub->timers)) && first->deadline <= hub->now) {
         cress_greenlet *g = first->greenlet;
         if (g->starved) {
-            hub_end_starved(g);
+            starved_end(g);
         } else if (g->state == GREENLET_NEW) {
             timers_remove(&hub->timers, g);
             append(hub, &g->task);
@@ -599,7 +528,7 @@ static bool is_more_to_see(const struct hub *hub)
 static void poll_virtual(struct hub *hub)
 {
     if (hub->starved_first)
-        retry_starved(hub);
+        starved_retry(hub);
     do {
         hub->stirred = false;
         if (hub_awaited(hub))
@@ -654,7 +583,7 @@ static void trim_stacks(struct hub *hub)
 static void poll_real(struct hub *hub)
 {
     if (hub->starved_first)
-        retry_starved(hub);
+        starved_retry(hub);
     if (!hub->ready_first && timers_next(&hub->timers) > hub->now)
         poll_blocking(hub);
     else if (hub_awaited(hub))

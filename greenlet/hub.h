@@ -8,9 +8,9 @@
 #define CRESS_HUB_PRIVATE_H
 
 #include "context.h"
-#include "timers.h"
 #include "loop.h"
 #include "stack.h"
+#include "timers.h"
 #include "waiter.h"
 
 #include <cress/greenlet.h>
@@ -186,8 +186,6 @@ void hub_call(struct hub *hub, struct task *task);
 void hub_ready(struct hub *hub, cress_greenlet *g);
 /* cress_spawn for those who do it for a caller, whose call `site` is: reports name it. */
 cress_greenlet *greenlet_spawn_at(cress_fn *fn, void *arg, const void *site);
-/* A new one that waits for a stack ends without having begun. */
-void hub_end_starved(cress_greenlet *g);
 /* g's extra record; NULL: ENOMEM. */
 struct greenlet_extra *greenlet_extra(cress_greenlet *g);
 /* Does no open shield hide a kill from g? */
@@ -206,6 +204,14 @@ int hub_link_end(struct hub *hub);
  * one's end without having run. */
 void greenlet_run(cress_greenlet *g);
 void greenlet_end(cress_greenlet *g, void *value);
+/* starved.c: there is no stack for g, whose turn it was. */
+void starved_add(struct hub *hub, cress_greenlet *g);
+/* A new one of them ends without having begun. */
+void starved_end(cress_greenlet *g);
+/* A stack is about to be free: the oldest that waits for one is ready again. */
+void starved_feed(struct hub *hub);
+/* Is there memory again? */
+void starved_retry(struct hub *hub);
 /* post.c, signal.c: what another thread or a signal has left here is taken in. */
 void post_take_all(struct hub *hub);
 void signal_take_all(struct hub *hub);
