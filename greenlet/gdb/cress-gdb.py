@@ -28,6 +28,7 @@ import gdb.unwinder
 
 NEW, RUNNING, RESTING = 0, 1, 2
 NOT_ARMED = (1 << 32) - 1
+IN_LINE = 1 << 31  # timers.c: a place in the line
 JOIN = "the end of"  # its object is the line of a greenlet
 WORD = 8
 LOOKED_AT = 64  # words of a stack in use: some are not zero
@@ -102,7 +103,9 @@ class Greenlet:
         timer = int(self.value["timer"])
         if timer == NOT_ARMED:
             return None
-        return float(self.hub.value["timers"]["entries"][timer]["deadline"])
+        part = "line" if timer & IN_LINE else "heap"
+        entries = self.hub.value["timers"][part]["entries"]
+        return float(entries[timer & ~IN_LINE]["deadline"])
 
     def state(self):
         state, parked = int(self.value["state"]), bool(self.value["parked"])
