@@ -9,7 +9,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 import unittest
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "support"))
@@ -55,13 +54,14 @@ def spoil(rng, data):
     return data
 
 
-def one_connection(rng, address):
+def one_connection(rng, address, begun):
     data = bytearray(b"".join(one_request(rng) for _ in range(rng.choice([1, 1, 2, 5, 20]))))
     if rng.random() < 0.3:
         data = spoil(rng, data)
     if rng.random() < 0.3:
         data = data[:rng.randrange(len(data) + 1)]
     with socket.create_connection(address, timeout=rng.choice([0.05, 0.3, 1])) as sock:
+        begun.release()
         while data:
             size = rng.choice([1, 50, 1000, 100000])
             sock.send(data[:size])
@@ -77,11 +77,11 @@ def one_connection(rng, address):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
 
-def one_client(seed, address, count):
+def one_client(seed, address, count, begun):
     rng = random.Random(seed)
     for _ in range(count):
         try:
-            one_connection(rng, address)
+            one_connection(rng, address, begun)
         except OSError:
             pass  # the server's refusals, and time-outs of our own
 
@@ -89,7 +89,9 @@ def one_client(seed, address, count):
 class Chaos(cress.ServerTest):
     def start(self, count):
         server = self.serve(cress.module("handlers"), *OPTIONS)
-        threads = [threading.Thread(target=one_client, args=(seed, server.address, count))
+        self.begun = threading.Semaphore(0)  # how many connections
+        threads = [threading.Thread(target=one_client,
+                                    args=(seed, server.address, count, self.begun))
                    for seed in range(CLIENTS)]
         for thread in threads:
             thread.start()
@@ -106,7 +108,8 @@ class Chaos(cress.ServerTest):
 
     def test_term_in_the_middle(self):
         server, threads = self.start(CONNECTIONS // 4)
-        time.sleep(0.5)
+        for _ in range(4 * CLIENTS):
+            self.assertTrue(self.begun.acquire(timeout=cress.DEADLINE))
         server.signal(signal.SIGTERM)
         self.assertEqual(server.wait(), 0)
         for thread in threads:

@@ -6,10 +6,10 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import sys
 import tempfile
 import threading
-import time
 import unittest
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "support"))
@@ -108,11 +108,15 @@ class Dump(cress.ServerTest):
         said = b""
         while b"Listening" not in said:
             said += os.read(output, 4096)
+        port = int(re.search(rb"Listening at: \S+:(\d+) ", said)[1])
+        sock = socket.create_connection(("127.0.0.1", port), timeout=cress.DEADLINE)
+        client = cress.Client(sock)
+        self.addCleanup(client.close)
         fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, 4096)  # not before: a full pipe loses lines
         before = threads_of(process.pid)
         for _ in range(100):
             process.send_signal(signal.SIGUSR2)
-            time.sleep(0.005)
+            self.assertEqual(client.get("/?ms=0").status, 200)
             self.assertLessEqual(threads_of(process.pid), before + 1)
         process.send_signal(signal.SIGTERM)
         with open(output, encoding="utf-8") as rest:

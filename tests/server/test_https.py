@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import unittest
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "support"))
@@ -178,7 +177,7 @@ class Serving(HttpsTest):
     def test_read_ahead_while_a_handler_waits(self):
         """The requests behind it are read ahead, and answered when it is done; of 15, the last
         are then in OpenSSL's buffer, and nothing is in the kernel's."""
-        server = self.serve_https(HANDLERS, "--keep-alive", "60")
+        server = self.serve_https(HANDLERS, "--keep-alive=60", "--header-timeout=60")
         padding = "X-Padding: " + "x" * 700 + "\r\n"
         for count in 15, 100:
             with self.subTest(count=count):
@@ -186,7 +185,7 @@ class Serving(HttpsTest):
                 client.send(cress.request("/wait"))
                 server.await_state(waiting=1)
                 client.send(cress.request("/", headers=padding) * count)
-                time.sleep(0.1)
+                server.settle()
                 server.ask("/wake")
                 self.assertEqual(client.response().body, b"woken\n")
                 for _ in range(count):
@@ -211,7 +210,7 @@ class Serving(HttpsTest):
             total = 4 << 20
             client.send(cress.request(f"/flood?size=65536&count={total >> 16}",
                                       headers="Connection: close\r\n"))
-            time.sleep(0.3)
+            server.settle()
             self.assertEqual(len(client.response().body), total)
             self.assertEqual(client.sock.recv(1), b"")  # the goodbye, not a cut
 
@@ -458,7 +457,7 @@ class Handshakes(HttpsTest):
         server = self.serve_https(HANDLERS, "--handshake-timeout", "60")
         client = self.connect_raw(server)
         client.send(self.hello()[:20])
-        time.sleep(0.1)
+        server.settle()
         server.signal(15)
         self.assertTrue(client.is_closed())
         self.assertEqual(server.wait(), 0)

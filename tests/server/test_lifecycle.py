@@ -9,7 +9,6 @@ import socket
 import sys
 import tempfile
 import threading
-import time
 import unittest
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "support"))
@@ -20,6 +19,7 @@ HANDLERS = cress.module("handlers")
 FACTORIES = cress.module("factories")
 # The handler waits for the one byte.
 BODY_TO_COME = b"POST /name-server HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\n"
+TERMINATES = "Handling signal: term"
 
 
 def unix_client(path):
@@ -364,7 +364,7 @@ class Stopping(cress.ServerTest):
         server = self.serve(HANDLERS, "--graceful-timeout=0.2")
         client = self.connect(server)
         client.send(cress.request("/ignore-kill"))
-        time.sleep(0.2)
+        server.settle()
         server.signal(signal.SIGTERM)
         self.assertEqual(server.wait(), 0)
         self.assertIn("greenlet GET /ignore-kill goes on", server.log())
@@ -383,7 +383,7 @@ class Stopping(cress.ServerTest):
         server = self.serve(HANDLERS, "--header-timeout", "0.5")
         client = self.connect(server)
         client.send(b"GET / HTTP/1.1\r\nHo")
-        server.ask()
+        server.settle()
         server.signal(signal.SIGTERM)
         self.assertEqual(server.wait(), 0)
 
@@ -398,22 +398,32 @@ class Stopping(cress.ServerTest):
 
     def test_term_lets_queued_requests_finish(self):
         server = self.serve(HANDLERS, "--concurrency", "1")
-        clients = [self.connect(server) for _ in range(4)]
-        for client in clients:
-            client.send(cress.request("/nap?ms=150"))
-        time.sleep(0.1)
+        first, *queued = [self.connect(server) for _ in range(4)]
+        first.send(BODY_TO_COME)
+        server.settle()
+        for client in queued:
+            client.send(cress.request("/nap?ms=20"))
+        server.settle()
         server.signal(signal.SIGTERM)
-        for client in clients:
-            self.assertEqual(client.response().body, b"slept 150\n")
+        server.await_log(TERMINATES)
+        first.send(b"x")
+        self.assertEqual(first.response().status, 200)
+        for client in queued:
+            self.assertEqual(client.response().body, b"slept 20\n")
         self.assertEqual(server.wait(), 0)
 
     def test_term_closes_after_pipelined_requests(self):
         server = self.serve(HANDLERS)
         client = self.connect(server)
-        client.send(cress.request("/nap?ms=300") + cress.request("/"))
-        time.sleep(0.1)
+        client.send(cress.request("/wait") + cress.request("/"))
+        server.await_state(waiting=1)
+        waking, wake = self.connect(server), cress.request("/wake")
+        waking.send(wake[:-1])
+        server.settle()
         server.signal(signal.SIGTERM)
-        self.assertEqual(client.response().body, b"slept 300\n")
+        server.await_log(TERMINATES)
+        waking.send(wake[-1:])
+        self.assertEqual(client.response().body, b"woken\n")
         rest = client.rest()
         self.assertIn(rest.split(b" ")[0], (b"", b"HTTP/1.1"))
         self.assertEqual(server.wait(), 0)
@@ -421,10 +431,12 @@ class Stopping(cress.ServerTest):
     def test_two_terms(self):
         server = self.serve(HANDLERS)
         client = self.connect(server)
-        client.send(cress.request("/nap?ms=500"))
-        time.sleep(0.1)
-        server.signal(signal.SIGTERM)
-        server.signal(signal.SIGTERM)
+        client.send(BODY_TO_COME)
+        server.await_state(waiting=1)
+        for count in 1, 2:
+            server.signal(signal.SIGTERM)
+            server.await_log(TERMINATES, count)
+        client.send(b"x")
         self.assertEqual(client.response().status, 200)
         self.assertEqual(server.wait(), 0)
 
