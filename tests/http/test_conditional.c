@@ -41,14 +41,10 @@ static int ask(cress_environ *env, cress_response *res, void *self)
 static int precondition(const char *method, const char *fields, const cress_validators *current)
 {
     struct asked asked = { .current = current, .status = -2 };
-    struct wire w;
     char text[1024];
 
     snprintf(text, sizeof text, "%s / HTTP/1.1\r\nHost: a\r\n%s\r\n", method, fields);
-    wire_init(&w, ask, &asked);
-    wire_start(&w);
-    wire_send(&w, text);
-    wire_finish(&w);
+    wire_serve(text, ask, &asked);
     return asked.status;
 }
 

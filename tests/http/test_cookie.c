@@ -4,22 +4,14 @@
 #include <cress/cookie.h>
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static void run(const char *fields, cress_app *app, void *self, const char *expected)
 {
     char request[1000];
-    struct wire w;
 
     snprintf(request, sizeof request, "GET / HTTP/1.1\r\nHost: a\r\n%s\r\n", fields);
-    wire_init(&w, app, self);
-    wire_start(&w);
-    wire_send(&w, request);
-    char *output = wire_output(&w);
-    assert_string_equal(output, expected);
-    free(output);
-    wire_finish(&w);
+    wire_check_with(request, app, self, expected);
 }
 
 #define OK(fields) "HTTP/1.1 204 No Content\r\nDate: *\r\n" fields "\r\n"

@@ -15,15 +15,7 @@
 
 static void check_output(const cress_layer *layers, const char *expected)
 {
-    struct wire w;
-
-    wire_init(&w, cress_chain, (void *)(uintptr_t)layers);
-    wire_start(&w);
-    wire_send(&w, GET);
-    char *output = wire_output(&w);
-    assert_string_equal(output, expected);
-    free(output);
-    wire_finish(&w);
+    wire_check_with(GET, cress_chain, (void *)(uintptr_t)layers, expected);
 }
 
 /* ---- before there is a response ------------------------------------------------------------ */

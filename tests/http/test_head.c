@@ -4,7 +4,6 @@
 #include "wire.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -425,20 +424,13 @@ static int many_fields(cress_environ *env, cress_response *res, void *self)
 
 static void check_many(void *self)
 {
-    struct wire w;
     char expected[MANY * 32], *to = expected;
 
     to = stpcpy(to, DATED("200 OK") "Content-Length: 0\r\n");
     for (int i = 0; i < MANY; i++)
         to += sprintf(to, "X-%d: %0*d\r\n", i, i % 15, i);
     stpcpy(to, "\r\n");
-    wire_init(&w, many_fields, self);
-    wire_start(&w);
-    wire_send(&w, GET);
-    char *output = wire_output(&w);
-    assert_string_equal(output, expected);
-    free(output);
-    wire_finish(&w);
+    wire_check_with(GET, many_fields, self, expected);
 }
 
 static void test_many_fields(void)

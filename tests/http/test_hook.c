@@ -5,7 +5,6 @@
 #include <cress/middleware.h>
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,16 +15,7 @@
 static const char *check_output(const char *request, const cress_layer *layers,
                                 const char *expected)
 {
-    struct wire w;
-
-    wire_init(&w, cress_chain, (void *)(uintptr_t)layers);
-    wire_start(&w);
-    wire_send(&w, request);
-    char *output = wire_output(&w);
-    assert_string_equal(output, expected);
-    free(output);
-    wire_finish(&w);
-    return w.wrong;
+    return wire_check_with(request, cress_chain, (void *)(uintptr_t)layers, expected);
 }
 
 /* ---- a hook that shows what it sees -------------------------------------------------------- */

@@ -1,7 +1,6 @@
 #include "hub_test.h"
 #include "wire.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define GET "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -52,12 +51,10 @@ static void test_early_hints_go_out_at_once(void)
     assert_string_equal(w.stream.out, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
     memory_stream_clear(&w.stream);
     cress_sleep(2);
-    char *output = wire_output(&w);
-    assert_string_equal(
-        output,
+    wire_check_output(
+        &w,
         DATED("500 Internal Server Error") "Content-Type: text/plain\r\nContent-Length: 26\r\n\r\n"
                                            "500 Internal Server Error\n");
-    free(output);
     wire_finish(&w);
 }
 

@@ -43,12 +43,7 @@ static int try_write(cress_environ *env, cress_response *res, void *self)
 
 static void in_request(cress_app *app, void *self)
 {
-    struct wire w;
-
-    wire_init(&w, app, self);
-    wire_start(&w);
-    wire_send(&w, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    wire_finish(&w);
+    wire_serve("GET / HTTP/1.1\r\nHost: a\r\n\r\n", app, self);
 }
 
 static void check_attempt(struct attempt a)
@@ -401,17 +396,9 @@ static int stream_beyond_length(cress_environ *env, cress_response *res, void *s
 
 static void test_responses(void)
 {
-    struct wire w;
-
-    wire_init(&w, respond, NULL);
-    wire_start(&w);
-    wire_send(&w, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    char *output = wire_output(&w);
-    assert_string_equal(output,
-                        "HTTP/1.1 201 Created\r\nDate: *\r\nContent-Type: application/json\r\n"
-                        "Content-Length: 7\r\n\r\n\"alone\"");
-    free(output);
-    wire_finish(&w);
+    wire_check("GET / HTTP/1.1\r\nHost: a\r\n\r\n", respond,
+               DATED("201 Created") "Content-Type: application/json\r\nContent-Length: 7\r\n\r\n"
+                                    "\"alone\"");
 }
 
 static void test_streams(void)

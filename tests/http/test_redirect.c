@@ -4,7 +4,6 @@
 #include <cress/negotiate.h>
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct target {
@@ -28,17 +27,10 @@ static void check(int status, const char *location, const char *line, const char
 {
     struct target target = { status, location };
     char expected[500];
-    struct wire w;
 
     snprintf(expected, sizeof expected,
              "HTTP/1.1 %s\r\nDate: *\r\nContent-Length: 0\r\nLocation: %s\r\n\r\n", line, escaped);
-    wire_init(&w, redirect, &target);
-    wire_start(&w);
-    wire_send(&w, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    char *output = wire_output(&w);
-    assert_string_equal(output, expected);
-    free(output);
-    wire_finish(&w);
+    wire_check_with("GET / HTTP/1.1\r\nHost: a\r\n\r\n", redirect, &target, expected);
 }
 
 /* RFC 9110 15.4, 10.2.2 */

@@ -74,10 +74,7 @@ static void test_flush(void)
     wire_init(&w, flush_head, &w);
     wire_start(&w);
     wire_send(&w, GET);
-    char *output = wire_output(&w);
-    assert_string_equal(output,
-                        DATED("200 OK") "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n");
-    free(output);
+    wire_check_output(&w, DATED("200 OK") "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n");
     wire_finish(&w);
 }
 
@@ -209,9 +206,7 @@ static void check_cut(cress_app *app, const char *expected, const char *wrong)
     wire_start(&w);
     wire_send(&w, GET);
     cress_sleep(2);
-    char *output = wire_output(&w);
-    assert_string_equal(output, expected);
-    free(output);
+    wire_check_output(&w, expected);
     if (wrong)
         assert_string_equal(w.wrong, wrong);
     else
@@ -328,9 +323,7 @@ static void test_failing_behind_the_whole(void)
     wire_init(&w, write_behind_204, NULL);
     wire_start(&w);
     wire_send(&w, GET);
-    char *output = wire_output(&w);
-    assert_string_equal(output, DATED("204 No Content") "\r\n");
-    free(output);
+    wire_check_output(&w, DATED("204 No Content") "\r\n");
     assert_string_equal(w.wrong, "wrote a body where the status allows none");
     assert_false(w.is_closed);
     wire_finish(&w);
@@ -477,9 +470,7 @@ static void check_file(struct file *file, bool has_op, const char *request, cons
         memory_stream_offer_send_file(&w.stream);
     wire_start(&w);
     wire_send(&w, request);
-    char *output = wire_output(&w);
-    assert_string_equal(output, expected);
-    free(output);
+    wire_check_output(&w, expected);
     wire_finish(&w);
 }
 

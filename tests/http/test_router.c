@@ -13,22 +13,12 @@
 /* The body, or for others than 200 the status line and Allow, of one request. */
 static char *ask(const char *request, const cress_route *routes)
 {
-    struct wire w;
-
-    wire_init(&w, cress_router, (void *)(uintptr_t)routes);
-    wire_start(&w);
-    wire_send(&w, request);
-    char *output = wire_output(&w);
-    wire_finish(&w);
-    return output;
+    return wire_ask(request, cress_router, (void *)(uintptr_t)routes);
 }
 
 static void check_output(const char *request, const cress_route *routes, const char *expected)
 {
-    char *output = ask(request, routes);
-
-    assert_string_equal(output, expected);
-    free(output);
+    wire_check_with(request, cress_router, (void *)(uintptr_t)routes, expected);
 }
 
 static void check_body(const char *request, const cress_route *routes, const char *expected)

@@ -18,14 +18,9 @@ static const cress_str keys[] = {
 static char *run(const char *fields, cress_app *app)
 {
     char request[2000];
-    struct wire w;
 
     snprintf(request, sizeof request, "GET / HTTP/1.1\r\nHost: a\r\n%s\r\n", fields);
-    wire_init(&w, app, NULL);
-    wire_start(&w);
-    wire_send(&w, request);
-    char *output = wire_output(&w);
-    wire_finish(&w);
+    char *output = wire_ask(request, app, NULL);
     assert_non_null(strstr(output, "HTTP/1.1 204 "));
     return output;
 }

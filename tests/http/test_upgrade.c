@@ -22,14 +22,6 @@ static cress_stream *switch_over(cress_response *res)
     return stream;
 }
 
-static void assert_output(const struct wire *w, const char *expected)
-{
-    char *output = wire_output(w);
-
-    assert_string_equal(output, expected);
-    free(output);
-}
-
 static void begin(struct wire *w, cress_app *app, void *self)
 {
     wire_init(w, app, self);
@@ -62,7 +54,7 @@ static void test_what_was_read_ahead_comes_first(void)
     begin(&w, echo, NULL);
     wire_send(&w, REQUEST("") "hello, world\r\n");
     assert_trace("10\n4\n");
-    assert_output(&w, SWITCHED "hello, world\r\n");
+    wire_check_output(&w, SWITCHED "hello, world\r\n");
     wire_send(&w, "more");
     assert_trace("4\n");
     assert_false(w.is_closed);
@@ -157,7 +149,7 @@ static void test_many_pieces(void)
     assert_false(w.is_closed);
     memory_stream_set_room(&w.stream, 1000);
     wire_settle();
-    assert_output(&w, SWITCHED "0123456789abcdefghij");
+    wire_check_output(&w, SWITCHED "0123456789abcdefghij");
     wire_finish(&w);
 }
 
@@ -186,7 +178,7 @@ static void test_without_waiting(void)
     wire_start(&w);
     wire_send(&w, REQUEST(""));
     assert_true(w.is_closed);
-    assert_output(&w, SWITCHED "hel");
+    wire_check_output(&w, SWITCHED "hel");
     wire_finish(&w);
 }
 
@@ -245,7 +237,7 @@ static void test_one_reads_while_the_other_writes(void)
 
     begin(&w, read_twice, NULL);
     wire_send(&w, REQUEST(""));
-    assert_output(&w, SWITCHED "second");
+    wire_check_output(&w, SWITCHED "second");
     wire_send(&w, "first");
     assert_true(w.is_closed);
     wire_finish(&w);
@@ -330,7 +322,7 @@ static void check_leaving(void *goes_on, int error, const char *expected, const 
     assert_int_equal(cress_http1_leave(&w.http), !goes_on || error);
     cress_sleep(200);
     check_trace(expected, __FILE__, __LINE__);
-    assert_output(&w, output);
+    wire_check_output(&w, output);
     assert_false(w.lingers);
     wire_finish(&w);
 }
@@ -376,7 +368,8 @@ static void test_what_cannot_be(void)
 
     begin(&w, try_in_vain, NULL);
     wire_send(&w, REQUEST(""));
-    assert_output(&w, "HTTP/1.1 200 OK\r\nDate: *\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n"
+    wire_check_output(&w,
+                      "HTTP/1.1 200 OK\r\nDate: *\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n"
                       "0\r\n\r\n");
     assert_false(w.is_closed);
     wire_finish(&w);
@@ -439,7 +432,7 @@ static void test_a_server_that_stops(void)
     cress_event_set(&go);
     wire_settle();
     assert_trace("3\n0\n"); /* what has come, and no more */
-    assert_output(&w, SWITCHED "bye");
+    wire_check_output(&w, SWITCHED "bye");
     assert_true(w.is_closed);
     assert_true(w.lingers); /* the client may have sent more */
     wire_finish(&w);
@@ -459,7 +452,7 @@ static void test_failing_later(void)
 
     begin(&w, fail_later, NULL);
     wire_send(&w, REQUEST(""));
-    assert_output(&w, SWITCHED);
+    wire_check_output(&w, SWITCHED);
     assert_string_equal(w.wrong, "failed after its response had begun: Input/output error");
     assert_true(w.is_closed);
     wire_finish(&w);

@@ -172,17 +172,52 @@ char *wire_output(const struct wire *w)
     return copy;
 }
 
-void wire_check(const char *request, cress_app *app, const char *expected)
+void wire_check_output(const struct wire *w, const char *expected)
+{
+    char *output = wire_output(w);
+
+    assert_string_equal(output, expected);
+    free(output);
+}
+
+static void serve_one(struct wire *w, const char *request, cress_app *app, void *self)
+{
+    wire_init(w, app, self);
+    wire_start(w);
+    wire_send(w, request);
+}
+
+void wire_serve(const char *request, cress_app *app, void *self)
 {
     struct wire w;
 
-    wire_init(&w, app, NULL);
-    wire_start(&w);
-    wire_send(&w, request);
-    char *output = wire_output(&w);
-    assert_string_equal(output, expected);
-    free(output);
+    serve_one(&w, request, app, self);
     wire_finish(&w);
+}
+
+char *wire_ask(const char *request, cress_app *app, void *self)
+{
+    struct wire w;
+
+    serve_one(&w, request, app, self);
+    char *output = wire_output(&w);
+    wire_finish(&w);
+    return output;
+}
+
+const char *wire_check_with(const char *request, cress_app *app, void *self, const char *expected)
+{
+    struct wire w;
+
+    serve_one(&w, request, app, self);
+    wire_check_output(&w, expected);
+    wire_finish(&w);
+    return w.wrong;
+}
+
+void wire_check(const char *request, cress_app *app, const char *expected)
+{
+    wire_check_with(request, app, NULL, expected);
 }
 
 void wire_post(cress_app *app, void *self, const char *type, const char *body, size_t len,

@@ -46,7 +46,16 @@ int wire_pull(struct wire *w);
 /* The output so far, with the Date fields' values replaced by "*"; to be freed. */
 char *wire_output(const struct wire *w);
 
-/* One request to an app, and what the client gets. */
+/* That it is this. */
+void wire_check_output(const struct wire *w, const char *expected);
+
+/* One request to an app. */
+void wire_serve(const char *request, cress_app *app, void *self);
+/* And what the client gets; to be freed. */
+char *wire_ask(const char *request, cress_app *app, void *self);
+/* That the client gets this; what finish said. */
+const char *wire_check_with(const char *request, cress_app *app, void *self, const char *expected);
+/* The same without a self. */
 void wire_check(const char *request, cress_app *app, const char *expected);
 
 /* A body of that type, which arrives in pieces of so many bytes; 0: at once. */
