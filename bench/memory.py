@@ -66,34 +66,31 @@ def _ask_at_once(server, scenario, connections):
         client.read_greetings(connection)
 
 
-def measure_idle(bench, name, count):
-    """Bytes per idle keep-alive connection: each has been used once, one after the other; then
-    again after all have asked at the same moment, which shows what a peak leaves behind."""
+def _measure_used(bench, name, scenario, count, at_once):
+    """Bytes per idle keep-alive connection: each has been used once, one after the other; then, if
+    at_once, again after all have asked at the same moment, which shows what a peak leaves behind."""
     connections = []
     try:
-        with servers.Server(bench, name, IDLE) as server:
-            _warm(server, IDLE)
+        with servers.Server(bench, name, scenario) as server:
+            _warm(server, scenario)
             base = server.resident_bytes()
-            _ask_in_turn(server, IDLE, count, connections)
-            idle = _per_connection(server, base, connections)
-            _ask_at_once(server, IDLE, connections)
-            return {"base": base, "idle": idle,
-                    "idle_after_peak": _per_connection(server, base, connections)}
+            _ask_in_turn(server, scenario, count, connections)
+            result = {"base": base, "idle": _per_connection(server, base, connections)}
+            if at_once:
+                _ask_at_once(server, scenario, connections)
+                result["idle_after_peak"] = _per_connection(server, base, connections)
+            return result
     finally:
         client.close_all(connections)
+
+
+def measure_idle(bench, name, count):
+    return _measure_used(bench, name, IDLE, count, at_once=True)
 
 
 def measure_tls(bench, name, count):
     """The same over TLS 1.3, each with a full handshake."""
-    connections = []
-    try:
-        with servers.Server(bench, name, IDLE_TLS) as server:
-            _warm(server, IDLE_TLS)
-            base = server.resident_bytes()
-            _ask_in_turn(server, IDLE_TLS, count, connections)
-            return {"tls": _per_connection(server, base, connections)}
-    finally:
-        client.close_all(connections)
+    return {"tls": _measure_used(bench, name, IDLE_TLS, count, at_once=False)["idle"]}
 
 
 def measure_parked(bench, name, count):
