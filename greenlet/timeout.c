@@ -56,13 +56,14 @@ static void close_innermost(cress_greenlet *g, cress_timeout *t)
 static __attribute__((noinline)) void close_misused(cress_greenlet *g, cress_timeout *t,
                                                     const void *site)
 {
-    cress_timeout *inner = g->timeouts;
-
+    if (!g)
+        misuse_outside(site, "cress_timeout_close");
     if (!t->open) {
         misuse_at(site, EINVAL, "cress_timeout_close: it is not open");
         return;
     }
     misuse_at(site, EINVAL, "cress_timeout_close: another cress_timeout is open inside this one");
+    cress_timeout *inner = g->timeouts;
     while (inner && inner != t && !is_gone(g, inner)) {
         inner->open = false;
         inner = inner->outer;
@@ -72,9 +73,9 @@ static __attribute__((noinline)) void close_misused(cress_greenlet *g, cress_tim
 
 void cress_timeout_close(cress_timeout *t)
 {
-    cress_greenlet *g = misuse_self("cress_timeout_close");
+    cress_greenlet *g = cress_self();
 
-    if (g->timeouts == t)
+    if (g && g->timeouts == t)
         close_innermost(g, t);
     else
         close_misused(g, t, __builtin_return_address(0));

@@ -139,7 +139,7 @@ static int take_size_line(struct http_exchange *x, char c)
     input->state = (uint8_t)next_state(input->state, c);
     if (input->state == MALFORMED)
         return fail(x, EBADMSG, "a malformed chunk size or extension");
-    if (input->state != LINE_FEED && ++input->extensions > MAX_EXTENSIONS)
+    if (input->state != LINE_FEED && ++x->chunks.extensions > MAX_EXTENSIONS)
         return fail(x, EBADMSG, "chunk extensions too large");
     return 0;
 }
@@ -229,11 +229,11 @@ static int keep_trailer(struct http_exchange *x, cress_str name, cress_str value
     if (!trailer)
         return fail(x, ENOMEM, "out of memory");
     *trailer = (struct http_trailer){ .name = name, .value = value };
-    if (x->input.last_trailer)
-        x->input.last_trailer->next = trailer;
+    if (x->chunks.last_trailer)
+        x->chunks.last_trailer->next = trailer;
     else
-        x->input.trailers = trailer;
-    x->input.last_trailer = trailer;
+        x->chunks.trailers = trailer;
+    x->chunks.last_trailer = trailer;
     return 0;
 }
 
@@ -247,7 +247,7 @@ static int take_trailer(struct http_exchange *x, char *line, size_t len)
     char *value = colon + 1;
     if (!text_is_value(value, (size_t)(end - value)))
         return fail(x, EBADMSG, "a control character in a trailer field");
-    if (++x->input.trailer_count > config_fields(x->http->config))
+    if (++x->chunks.trailer_count > config_fields(x->http->config))
         return fail(x, EBADMSG, "too many trailer fields");
     while (value < end && is_blank(*value))
         value++;
@@ -262,51 +262,51 @@ static int take_trailer(struct http_exchange *x, char *line, size_t len)
 
 static int keep_line(struct http_exchange *x, const char *at, size_t len)
 {
-    struct http_input *input = &x->input;
-    uint32_t wanted = input->line_len + (uint32_t)len;
+    struct http_chunks *chunks = &x->chunks;
+    uint32_t wanted = chunks->line_len + (uint32_t)len;
 
-    if (wanted > input->line_capacity) {
-        uint32_t capacity = input->line ? wanted * 2 : wanted;
+    if (wanted > chunks->line_capacity) {
+        uint32_t capacity = chunks->line ? wanted * 2 : wanted;
         char *line = arena_alloc_text(&x->arena, capacity);
         if (!line)
             return fail(x, ENOMEM, "out of memory");
-        memcpy(line, input->line ? input->line : "", input->line_len);
-        input->line = line;
-        input->line_capacity = capacity;
+        memcpy(line, chunks->line ? chunks->line : "", chunks->line_len);
+        chunks->line = line;
+        chunks->line_capacity = capacity;
     }
-    memcpy(input->line + input->line_len, at, len);
-    input->line_len = wanted;
+    memcpy(chunks->line + chunks->line_len, at, len);
+    chunks->line_len = wanted;
     return 0;
 }
 
 static int finish_line(struct http_exchange *x)
 {
-    struct http_input *input = &x->input;
-    char *line = input->line;
-    size_t len = input->line_len;
+    struct http_chunks *chunks = &x->chunks;
+    char *line = chunks->line;
+    size_t len = chunks->line_len;
 
-    input->line = NULL;
-    input->line_len = input->line_capacity = 0;
+    chunks->line = NULL;
+    chunks->line_len = chunks->line_capacity = 0;
     if (len < 2 || line[len - 2] != '\r')
         return fail(x, EBADMSG, "a bare line feed");
     if (len > 2)
         return take_trailer(x, line, len - 2);
-    input->ended = true;
+    x->input.ended = true;
     return 0;
 }
 
 /* As much of a line as is there. */
 static int take_trailer_bytes(struct http_exchange *x)
 {
-    struct http_input *input = &x->input;
+    struct http_chunks *chunks = &x->chunks;
     const char *at = x->in + x->pos, *end = x->in + x->fill;
     const char *feed = memchr(at, '\n', (size_t)(end - at));
     size_t len = (size_t)((feed ? feed + 1 : end) - at);
 
     x->pos += len;
-    input->trailer_bytes += (uint32_t)len;
-    if (input->trailer_bytes > config_head(x->http->config) ||
-        input->line_len + len > config_field_size(x->http->config) + 2)
+    chunks->trailer_bytes += (uint32_t)len;
+    if (chunks->trailer_bytes > config_head(x->http->config) ||
+        chunks->line_len + len > config_field_size(x->http->config) + 2)
         return fail(x, EBADMSG, "trailer fields too large");
     if (keep_line(x, at, len) < 0)
         return -1;

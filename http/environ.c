@@ -167,9 +167,10 @@ static cress_str join_trailers(const cress_environ *env, struct http_trailer *fi
 
 cress_str cress_trailer_get(const cress_environ *env, const char *name)
 {
-    const struct http_input *input = &exchange_of_env(env)->input;
+    const struct http_exchange *x = exchange_of_env(env);
+    bool has_trailers = x->input.kind == BODY_CHUNKED && x->input.ended;
     cress_str wanted = { name, strlen(name) };
-    struct http_trailer *first = input->ended ? next_trailer(input->trailers, wanted) : NULL;
+    struct http_trailer *first = has_trailers ? next_trailer(x->chunks.trailers, wanted) : NULL;
 
     if (!first || has_underscore(wanted))
         return absent;

@@ -48,13 +48,14 @@ struct http_extra {
 /* The last members are set before anybody looks at them; the others are zeroed. */
 struct cress_environ {
     struct http_deferred *deferred;
-    uint8_t minor;
-    bool is_head, is_options;
-    bool closes;           /* the client wants no further request on this connection */
-    bool asks_to_close;    /* Connection: close */
-    bool asks_to_go_on;    /* Connection: keep-alive */
-    bool has_content_type; /* one was seen */
     uint32_t field_count;
+    uint8_t minor;
+    bool is_head;
+    bool closes; /* the client wants no further request on this connection */
+    bool is_options : 1;
+    bool asks_to_close : 1;            /* Connection: close */
+    bool asks_to_go_on : 1;            /* Connection: keep-alive */
+    bool has_content_type : 1;         /* one was seen */
     const struct cress_layer *layer;   /* the running one of a chain */
     const struct router_frame *route;  /* of the innermost router that called an app */
     const struct cress_route *matched; /* what a router called last */
@@ -76,12 +77,6 @@ struct http_input {
     uint64_t bound;   /* the app's own limit, and one; 0: there is none */
     const char *span; /* chunked: decoded bytes in the buffer, not yet handed out */
     size_t span_len;
-    struct http_trailer *trailers, *last_trailer;
-    char *line; /* chunked: of a trailer field that is not whole, in the arena */
-    uint32_t line_len, line_capacity;
-    uint32_t extensions;    /* chunked: bytes of chunk extensions so far */
-    uint32_t trailer_bytes; /* chunked: of trailer fields so far */
-    uint32_t trailer_count;
     int error;      /* what every later read fails with */
     uint8_t kind;   /* enum http_body_kind */
     uint8_t state;  /* chunked: see chunked.c */
@@ -89,6 +84,16 @@ struct http_input {
     bool ended;
     bool expects_continue; /* and was not told yet */
     bool busy;             /* a greenlet waits in a read */
+};
+
+/* What only a chunked body needs. */
+struct http_chunks {
+    struct http_trailer *trailers, *last_trailer;
+    char *line; /* of a trailer field that is not whole, in the arena */
+    uint32_t line_len, line_capacity;
+    uint32_t extensions;    /* bytes of chunk extensions so far */
+    uint32_t trailer_bytes; /* of trailer fields so far */
+    uint32_t trailer_count;
 };
 
 enum http_framing { FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE, FRAMING_NONE };
@@ -101,7 +106,6 @@ struct cress_response {
     uint32_t fields_len, fields_capacity;
     char *trailers; /* the same, for behind the body */
     uint32_t trailers_len, trailers_capacity;
-    char *mark;               /* where its head begins in the output, until is_out */
     struct hook_chain *hooks; /* NULL: none */
     int lost;                 /* errno of a write that failed, unless a later one did not */
     const char *wrong;        /* what the app did wrong, for the log */
@@ -142,6 +146,7 @@ struct http_exchange {
     size_t in_size;
     size_t body;                 /* where the head ended */
     uint32_t target, target_len; /* of the request line: where the target stands */
+    char *mark;                  /* where a response's head begins in the output, until is_out */
 
     /* From here on zeroed when it is taken. What stands before this is set first. */
     size_t start, pos, fill;
@@ -174,6 +179,7 @@ struct http_exchange {
     struct cress_response res;
     struct cress_environ env;
 
+    struct http_chunks chunks; /* zeroed when a body is found to be chunked */
     struct http_field inline_fields[INLINE_FIELDS];
     char own[]; /* a small request's bytes, or further fields; then the arena's first */
 };

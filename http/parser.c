@@ -38,6 +38,7 @@ enum { GO_ON = -1 };
 enum {
     LIMIT_MOST = 1 << 30, /* offsets have 32 bits */
     LEAST_DEFAULT = 8190, /* of the limits of a line, a field, and a head */
+    FEW_FIELDS = INLINE_FIELDS + FURTHER_FIELDS,
 };
 
 enum { VERSION_LEN = sizeof "HTTP/1.1\r" - 1 }; /* with its CR */
@@ -81,7 +82,8 @@ static size_t line_limit(const struct http_exchange *x)
 bool parser_is_narrow(const cress_http1_config *config)
 {
     return config_request_line(config) < LEAST_DEFAULT ||
-           config_field_size(config) < LEAST_DEFAULT || config_head(config) < LEAST_DEFAULT;
+           config_field_size(config) < LEAST_DEFAULT || config_head(config) < LEAST_DEFAULT ||
+           config_fields(config) < FEW_FIELDS;
 }
 
 /* Is all of it, so far, below each limit? */
@@ -544,7 +546,9 @@ static inline char *take_usual_fields(struct http_exchange *x, const char *base,
                                       const char *end)
 {
     cress_environ *env = &x->env;
-    size_t most = min(config_fields(x->http->config), env->field_capacity);
+    size_t most = env->field_capacity;
+    if (most > FEW_FIELDS)
+        most = min(most, config_fields(x->http->config));
     struct http_field *field = env->fields + env->field_count, *behind = env->fields + most;
     char *next;
 

@@ -16,7 +16,7 @@ static inline bool parser_has_begun(const struct http_exchange *x)
     return x->state != 0;
 }
 
-/* Is one of the limits of heads below its default? */
+/* Is one of the limits of heads less than small heads of the usual form may have? */
 bool parser_is_narrow(const cress_http1_config *config);
 
 /* Goes on with the bytes from x->pos to x->fill. */

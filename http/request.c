@@ -128,6 +128,7 @@ static int take_transfer_encoding(struct http_exchange *x, cress_str value)
         return is_chunked_at_last(value) ? exchange_refuse(x, 501, "an unknown transfer coding")
                                          : bad(x, "a transfer coding that is not chunked");
     x->input.kind = BODY_CHUNKED;
+    x->chunks = (struct http_chunks){ 0 };
     return 0;
 }
 

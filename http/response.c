@@ -103,7 +103,7 @@ static COLD char *put_own_start(char *to, struct http_exchange *x)
 static HOT bool is_usual(const struct http_exchange *x)
 {
     const cress_response *res = &x->res;
-    bool has_own = res->has_upgrade | res->has_server | res->has_date;
+    bool has_own = res->fields_len && (res->has_upgrade || res->has_server || res->has_date);
 
     return !has_own && !x->http->closing && !x->http->differs && x->env.minor == 1 &&
            !x->env.closes;
@@ -149,7 +149,7 @@ static int commit(cress_response *res, bool is_whole)
 
     if (!to)
         return -1;
-    res->mark = to;
+    x->mark = to;
     decide_framing(x, res, is_whole);
     if (res->framing == FRAMING_CLOSE || (is_whole && input_blocks_next(x)))
         x->http->closing = true;
@@ -462,7 +462,7 @@ static HOT int put_response(struct http_exchange *x, cress_str type, const void 
 
     if (!to)
         return -1;
-    res->mark = to;
+    x->mark = to;
     to = put_head(to, x, type);
     output_end(x, text_put_short(to, body, copied));
     res->begun = res->committed = res->whole = true;
@@ -489,11 +489,13 @@ static HOT int respond(cress_response *res, int status, cress_str type, const vo
     res->length = len;
     if (res->hooks)
         return hooks_respond(res, type, body, len);
-    bool is_bodiless = status_is_bodiless(status);
-    res->framing = is_bodiless ? FRAMING_NONE : FRAMING_LENGTH;
     if (input_blocks_next(x))
         x->http->closing = true;
-    return put_response(x, type, body, len, is_bodiless || is_head_request(x) ? 0 : len);
+    res->framing = FRAMING_LENGTH;
+    if (!status_is_bodiless(status))
+        return put_response(x, type, body, len, is_head_request(x) ? 0 : len);
+    res->framing = FRAMING_NONE;
+    return put_response(x, type, body, len, 0);
 }
 
 int cress_respond(cress_response *res, int status, const char *type, const void *body, size_t len)
@@ -522,7 +524,7 @@ static bool retract(struct http_exchange *x)
     if (x->broken || res->cut || res->is_out)
         return false;
     if (res->committed)
-        output_end(x, res->mark);
+        output_end(x, x->mark);
     res->committed = false;
     return true;
 }
