@@ -303,7 +303,7 @@ static void decode_naively(struct result *result, const cress_http1_config *conf
 
 static void note_trailers(struct result *result, const struct http_exchange *x)
 {
-    for (const struct http_trailer *t = x->input.trailers; t; t = t->next) {
+    for (const struct http_trailer *t = x->chunks.trailers; t; t = t->next) {
         check(!t->name.data[t->name.len] && !t->value.data[t->value.len], "no C string");
         append_field(&result->trailers, t->name, t->value);
     }
@@ -396,14 +396,14 @@ static void check_final(struct http_exchange *x, int error, char *buf)
     check(cress_input_readline(&x->env, buf, 2) < 0 && errno == error, "a line after a refusal");
     check(cress_input_read_all(&x->env, 100, &all) < 0 && errno == error, "all after a refusal");
     check(x->http->closing, "the connection goes on after a refusal");
-    for (const struct http_trailer *t = x->input.trailers; t; t = t->next)
+    for (const struct http_trailer *t = x->chunks.trailers; t; t = t->next)
         check(!cress_trailer_get(&x->env, t->name.data).data, "a trailer field before the end");
 }
 
 static void check_end(struct http_exchange *x, char *buf)
 {
     check(cress_input_read(&x->env, buf, 1) == 0, "a read after the end");
-    for (const struct http_trailer *t = x->input.trailers; t; t = t->next) {
+    for (const struct http_trailer *t = x->chunks.trailers; t; t = t->next) {
         cress_str value = cress_trailer_get(&x->env, t->name.data);
         check(value.data || memchr(t->name.data, '_', t->name.len), "a trailer field is missing");
         check(!value.data || strlen(value.data) == value.len, "no C string");
