@@ -40,6 +40,12 @@ enum state {
     MALFORMED,
 };
 
+void chunked_begin(struct http_exchange *x)
+{
+    x->input.kind = BODY_CHUNKED;
+    x->chunks = (struct http_chunks){ 0 };
+}
+
 static int fail(struct http_exchange *x, int error, const char *why)
 {
     exchange_note_refusal(x, why);

@@ -4,6 +4,8 @@
 
 #include "exchange.h"
 
+/* The body that follows the head is chunked. */
+void chunked_begin(struct http_exchange *x);
 /* Goes on with a chunked body, from x->pos, as far as the next piece of content, which is
  * then x->input.span, or its end, or all that is there. -1: EBADMSG (malformed), EMSGSIZE
  * (a chunk that says it will go beyond the limit), ENOMEM. */

@@ -179,7 +179,7 @@ struct http_exchange {
     struct cress_response res;
     struct cress_environ env;
 
-    struct http_chunks chunks; /* zeroed when a body is found to be chunked */
+    struct http_chunks chunks; /* set by chunked_begin */
     struct http_field inline_fields[INLINE_FIELDS];
     char own[]; /* a small request's bytes, or further fields; then the arena's first */
 };

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE /* memrchr */
 #include "request.h"
 
+#include "chunked.h"
 #include "host.h"
 #include "parser.h"
 #include "target.h"
@@ -127,8 +128,7 @@ static int take_transfer_encoding(struct http_exchange *x, cress_str value)
     if (!cress_str_equal_nocase(value, "chunked"))
         return is_chunked_at_last(value) ? exchange_refuse(x, 501, "an unknown transfer coding")
                                          : bad(x, "a transfer coding that is not chunked");
-    x->input.kind = BODY_CHUNKED;
-    x->chunks = (struct http_chunks){ 0 };
+    chunked_begin(x);
     return 0;
 }
 

@@ -349,7 +349,7 @@ static void decode(struct result *result, const cress_http1_config *config, cons
     unsigned seed = most;
 
     check(x, "memory");
-    x->input.kind = BODY_CHUNKED;
+    chunked_begin(x);
     for (size_t at = 0, len; at < size && result->verdict == MORE; at += len) {
         len = most ? next_len(most, &seed) : size;
         len = len < size - at ? len : size - at;
@@ -435,7 +435,7 @@ static void read_by_app(struct result *result, const cress_http1_config *config,
     struct http_exchange *x = exchange_acquire(&http);
 
     check(x, "memory");
-    x->input.kind = BODY_CHUNKED;
+    chunked_begin(x);
     x->in = take_copy(data, size);
     x->in_kind = BUFFER_HEAP;
     x->in_size = x->fill = x->body = size;
