@@ -139,9 +139,9 @@ static INLINE void fetch_ahead(const struct hub *hub)
     if (hub->stats.greenlets <= WARM || !task || !task->next || task->run)
         return;
     const cress_greenlet *g = (const cress_greenlet *)task;
-    const char *at = g->stack ? context_pointer(&g->context) : g->arg;
-    __builtin_prefetch(at);
-    __builtin_prefetch(at + LINE);
+    uintptr_t at = (uintptr_t)(g->stack ? context_pointer(&g->context) : g->arg);
+    __builtin_prefetch((const void *)at);
+    __builtin_prefetch((const void *)(at + LINE));
     __builtin_prefetch(task->next);
     __builtin_prefetch((const char *)task->next + LINE);
 }

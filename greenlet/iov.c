@@ -34,7 +34,9 @@ const struct iovec *iov_load(struct iov_cursor *c, size_t limit, size_t *ret_cou
 
         if (len > limit)
             len = limit;
-        c->parts[count] = (struct iovec){ (char *)c->iov[count].iov_base + skip, len };
+        c->parts[count] = (struct iovec){ c->iov[count].iov_base, len };
+        if (skip > 0)
+            c->parts[count].iov_base = (char *)c->parts[count].iov_base + skip;
         limit -= len;
     }
     *ret_count = count;

@@ -520,7 +520,8 @@ void loop_look(struct loop *loop, cress_seconds timeout)
     int count = timeout > 0 && loop->counter >= 0 ? sleep_unless_woken(loop, timeout)
                                                   : wait_for_events(loop, timeout);
     loop->was_full = count == LOOP_BATCH;
-    dispatch_all(loop, count);
+    if (count > 0)
+        dispatch_all(loop, count);
     if (loop->files != NONE)
         dispatch_files(loop);
     if (loop->stale)

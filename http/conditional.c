@@ -62,12 +62,11 @@ static bool same_tag(cress_str a, cress_str b, bool weak)
 
 bool cress_etag_matches(cress_str list, cress_str etag, bool weak)
 {
-    const char *at = list.data, *end = at + list.len;
-
     if (cress_str_equal(list, "*"))
         return true;
     if (!list.data || !etag.data)
         return false;
+    const char *at = list.data, *end = at + list.len;
     while ((at = skip_separators(at, end)) < end) {
         cress_str tag = { at, tag_len(at, end) };
         if (tag.len == 0)

@@ -184,10 +184,12 @@ static bool read_date(struct reader *r, struct fields *f)
 
 bool cress_parse_date(cress_str text, time_t *ret_time)
 {
-    struct reader r = { .at = text.data, .end = text.data + text.len };
     struct fields f;
 
-    if (text.len == 0 || !read_date(&r, &f) || r.at != r.end || !is_sound(&f))
+    if (text.len == 0)
+        return false;
+    struct reader r = { .at = text.data, .end = text.data + text.len };
+    if (!read_date(&r, &f) || r.at != r.end || !is_sound(&f))
         return false;
     time_t time = to_time(&f);
     *ret_time = time > last_second ? last_second : time;

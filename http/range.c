@@ -98,12 +98,14 @@ static bool is_bytes(struct reader *r)
 
 int cress_parse_range(cress_str field, uint64_t size, cress_byte_range ranges[CRESS_MAX_RANGES])
 {
-    struct reader r = { .at = field.data, .end = field.data + field.len };
     uint64_t total = 0;
     bool is_too_much = false, is_empty = true;
     int count = 0;
 
-    if (!field.data || !is_bytes(&r) || size == 0)
+    if (!field.data || size == 0)
+        return 0;
+    struct reader r = { .at = field.data, .end = field.data + field.len };
+    if (!is_bytes(&r))
         return 0;
     for (skip_blanks(&r); take(&r, ','); skip_blanks(&r))
         continue;

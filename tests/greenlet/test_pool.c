@@ -103,7 +103,7 @@ static void test_places_go_in_order(void)
 static void *add_up(void *arg)
 {
     assert_ok(cress_sleep(1));
-    return (char *)arg + 1;
+    return arg ? (char *)arg + 1 : NULL;
 }
 
 static void test_references(void)
