@@ -1,5 +1,5 @@
-/* What the floors share (limit.c, limit_tls.c, limit_broadcast.c): what they answer, a
- * listener, an epoll set, the loop around both, and an end for what goes wrong. */
+/* What the floors share (limit.c, limit_tls.c, limit_broadcast.c, limit_pause.c): what they
+ * answer, a listener, an epoll set, the loop around both, and an end for what goes wrong. */
 #ifndef BENCH_FLOOR_H
 #define BENCH_FLOOR_H
 
@@ -94,9 +94,10 @@ static inline void accept_all(int epoll, int listener, void (*accepted)(int epol
 }
 
 /* For good: `accepted` has each new connection (to watch it, or not), `readable` each that
- * has something to read. */
+ * has something to read; before a wait `pause` does what is due and says for how long nothing is
+ * (NULL: for good). */
 _Noreturn static inline void serve(int listener, void (*accepted)(int epoll, int fd),
-                                   void (*readable)(int fd))
+                                   void (*readable)(int fd), const struct timespec *(*pause)(void))
 {
     int epoll = epoll_create1(EPOLL_CLOEXEC);
 
@@ -105,10 +106,10 @@ _Noreturn static inline void serve(int listener, void (*accepted)(int epoll, int
     watch(epoll, listener);
     for (;;) {
         struct epoll_event events[EVENTS];
-        int count = epoll_wait(epoll, events, EVENTS, -1);
+        int count = epoll_pwait2(epoll, events, EVENTS, pause ? pause() : NULL, NULL);
 
         if (count < 0 && errno != EINTR)
-            die("epoll_wait");
+            die("epoll_pwait2");
         for (int i = 0; i < count; i++) {
             int fd = events[i].data.fd;
             if (fd == listener)

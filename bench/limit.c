@@ -99,5 +99,5 @@ int main(int argc, char *argv[])
     }
     make_responses();
     make_partial();
-    serve(listen_on((uint16_t)port, true), accepted, readable);
+    serve(listen_on((uint16_t)port, true), accepted, readable, NULL);
 }

@@ -61,5 +61,5 @@ int main(int argc, char *argv[])
     server.waiting = calloc(server.room, sizeof *server.waiting);
     if (!server.waiting)
         die("calloc");
-    serve(listen_on((uint16_t)port, false), watch, readable);
+    serve(listen_on((uint16_t)port, false), watch, readable, NULL);
 }

@@ -98,5 +98,5 @@ int main(int argc, char *argv[])
         return 2;
     }
     prepare(argv[2], argv[3]);
-    serve(listen_on((uint16_t)port, true), accepted, readable);
+    serve(listen_on((uint16_t)port, true), accepted, readable, NULL);
 }

@@ -84,8 +84,9 @@ def _cress(bench, program, place, scenario):
 def _limit(bench, program, place, scenario):
     """One program for each kind of floor; `program` is the plain one."""
     close = ["close"] if scenario.close else []
-    if scenario.app == "poll":
-        return [program + "_broadcast", str(place.port)]
+    own = {"poll": "_broadcast", "pause": "_pause"}
+    if scenario.app in own:
+        return [program + own[scenario.app], str(place.port)]
     if scenario.tls:
         return [program + "_tls", str(place.port), *bench.certificate, *close]
     return [program, str(place.port), str(len(scenario.request(place.port))), *close]
@@ -162,7 +163,7 @@ def _python_with_gevent(bench):
 PEERS = {
     "cress": Peer("hello pause poll count files", "", lambda bench: bench.file("cress"), _cress,
                   ("--version",)),
-    "limit": Peer("hello poll", "", lambda bench: bench.file("bench/limit"), _limit),
+    "limit": Peer("hello pause poll", "", lambda bench: bench.file("bench/limit"), _limit),
     "nginx": Peer("hello pause files", "nginx-light", _tool("nginx", "nginx-light"), _nginx,
                   ("-v",)),
     "h2o": Peer("hello files", "h2o", _tool("h2o", "h2o"), _h2o, ("-v",)),
