@@ -54,8 +54,8 @@ def _count(bench):
               for letter in counting.INSTRUCTIONS}
     calls = counting.count_calls(bench, "cress", REQUESTS)
     for what, by_name in calls.items():
-        # What a timer or another thread does meanwhile is a small part of one.
-        counts[f"system calls, {what}"] = sum(round(count) for count in by_name.values())
+        # What a timer or another thread does meanwhile is less than a tenth of one.
+        counts[f"system calls, {what}"] = sum(round(count, 1) for count in by_name.values())
     return counts
 
 

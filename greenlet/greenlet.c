@@ -244,6 +244,7 @@ static void rest(cress_greenlet *g)
     g->stack = NULL;
     g->since = g->hub->now;
     g->parked = true;
+    g->straight_calls = 0;
     if (g->cancelled)
         hub_wake(g, 0);
     else

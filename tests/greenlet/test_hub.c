@@ -699,6 +699,62 @@ static void test_a_hub_in_each_of_two_threads(void **state)
     }
 }
 
+/* ---- turns --------------------------------------------------------------------------------- */
+
+static int turns;
+
+static void count_turn(void *arg)
+{
+    (void)arg;
+    turns++;
+}
+
+static const cress_greenlet_hooks turn_hooks = { .before_wait = count_turn };
+
+static void *call_straight_on(void *arg)
+{
+    int *rounds = arg;
+
+    for (int i = 0; i < 40; i++)
+        cress_take_turns();
+    return --*rounds > 0 ? cress_rest(NULL) : NULL;
+}
+
+static void test_turns_without_a_wait(void)
+{
+    int rounds = 1;
+    cress_greenlet *g = cress_spawn(call_straight_on, &rounds);
+
+    turns = 0;
+    cress_set_hooks(g, &turn_hooks, NULL);
+    settle();
+    assert_int_equal(turns, 0);
+    rounds = 1;
+    assert_null(call_straight_on(&rounds));
+    rounds = 1;
+    cress_set_hooks(cress_self(), &turn_hooks, NULL);
+    assert_null(call_straight_on(&rounds));
+    cress_set_hooks(cress_self(), NULL, NULL);
+    assert_int_equal(turns, 1);
+    cress_release(g);
+}
+
+/* Who has rested has let others run. */
+static void test_turns_begin_anew_with_a_rest(void)
+{
+    int rounds = 5;
+    cress_greenlet *g = cress_spawn(call_straight_on, &rounds);
+
+    turns = 0;
+    cress_set_hooks(g, &turn_hooks, NULL);
+    while (rounds > 0) {
+        settle();
+        cress_rouse(g);
+    }
+    assert_int_equal(turns, 0);
+    cress_release(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -725,6 +781,8 @@ int main(void)
 #endif
         HUB_TEST(test_stats),
         cmocka_unit_test(test_a_hub_in_each_of_two_threads),
+        HUB_TEST(test_turns_without_a_wait),
+        HUB_TEST(test_turns_begin_anew_with_a_rest),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
