@@ -40,6 +40,8 @@ static void prepare(const char *certificate, const char *key)
         SSL_CTX_use_PrivateKey_file(server.tls, key, SSL_FILETYPE_PEM) != 1)
         die_of_tls(certificate);
     SSL_CTX_set_read_ahead(server.tls, 1);
+    if (SSL_CTX_set_ciphersuites(server.tls, "TLS_AES_128_GCM_SHA256") != 1)
+        die_of_tls("SSL_CTX_set_ciphersuites");
 }
 
 static void finish(int fd)

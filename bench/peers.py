@@ -188,7 +188,11 @@ def command(bench, name, place, scenario):
     peer = PEERS[name]
     if scenario.app not in peer.apps.split():
         raise Absent(LACKS[scenario.app])
-    program = peer.program(bench)
+    try:
+        program = peer.program(bench)
+    except Absent as absent:
+        named = not peer.package or peer.package in str(absent)
+        raise Absent(f"{absent}" if named else f"{absent} (package {peer.package})")
     arguments = peer.arguments(bench, program, place, scenario)
     return arguments if name == "limit" else [program, *arguments]
 

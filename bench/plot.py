@@ -48,9 +48,14 @@ def _script(letter, results, path):
                          label=scenario.rank.heading)
 
 
-def draw(bench, results, folder):
+def prepare(bench, folder):
+    """gnuplot's path; the folder is there."""
     os.makedirs(folder, exist_ok=True)
-    gnuplot = bench.tool("gnuplot", "gnuplot-nox")
+    return bench.tool("gnuplot", "gnuplot-nox")
+
+
+def draw(bench, results, folder):
+    gnuplot = prepare(bench, folder)
     for letter, by_server in results.items():
         if any(by_server.values()):
             path = os.path.join(folder, f"{letter}.svg")

@@ -2,6 +2,7 @@
 median of the ratios within a round with the least and the greatest."""
 
 import statistics
+import subprocess
 
 import servers
 import setting
@@ -13,7 +14,8 @@ from load import LoadError
 from scenarios import SCENARIOS
 
 OURS = ("cress", "limit")
-FAILURES = (servers.ServerError, LoadError, BulkError, BroadcastError, ClientError, OSError)
+FAILURES = (servers.ServerError, LoadError, BulkError, BroadcastError, ClientError, OSError,
+            subprocess.TimeoutExpired)
 BUSY = 0.95  # of a core: it could not do more
 
 
