@@ -14,10 +14,12 @@ static struct loop_io *io_of(cress_watch *w)
 }
 
 /* One that rests cannot be told why its descriptor is not watched: the kernel refuses it, or there
- * is no memory. It is called again after a while, and may rest again. */
+ * is no memory. It is called again after a while, and may rest again; or at once, if it has been
+ * woken meanwhile. */
 static __attribute__((noinline, cold)) void retry_later(cress_greenlet *g)
 {
-    timers_add(&g->hub->timers, g, g->hub->now + REFUSED_RETRY);
+    if (g->parked)
+        timers_add(&g->hub->timers, g, g->hub->now + REFUSED_RETRY);
 }
 
 void watch_on_event(struct loop_io *io, int events)

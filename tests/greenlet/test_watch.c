@@ -302,6 +302,45 @@ static void test_resting_one_that_the_kernel_does_not_watch(void)
     close_watched();
 }
 
+static cress_greenlet *resting;
+
+static void rouse_resting(cress_watch *w)
+{
+    cress_watch_stop(w);
+    cress_rouse(resting);
+}
+
+static void *rest_and_sleep(void *arg)
+{
+    if (++calls == 1)
+        return cress_rest(&watch);
+    assert_ok(cress_sleep(1));
+    return arg;
+}
+
+/* It is not called again later for what it did not get while it rested. */
+static void test_roused_before_the_kernel_refuses(void)
+{
+    cress_watch other;
+
+    calls = 0;
+    open_watched(NULL);
+    cress_watch_init(&other, ends[1], rouse_resting);
+    is_full = true;
+    resting = cress_spawn(rest_and_sleep, NULL);
+    assert_ok(cress_sleep(0));
+    assert_int_equal(calls, 1);
+    cress_watch_start(&other); /* is told first */
+
+    cress_seconds begun = cress_now();
+    assert_ok(cress_join(resting, CRESS_FOREVER));
+    assert_int_equal(calls, 2);
+    assert_true(cress_now() - begun >= 1);
+    cress_release(resting);
+    is_full = false;
+    close_watched();
+}
+
 static void *leave_a_resting_one(void *arg)
 {
     spawn(rest_until_killed, NULL);
@@ -377,6 +416,7 @@ int main(void)
         HUB_TEST(test_cancel_a_resting_one),
         HUB_TEST(test_resting_one_whose_watch_is_finished),
         HUB_TEST(test_resting_one_that_the_kernel_does_not_watch),
+        HUB_TEST(test_roused_before_the_kernel_refuses),
         cmocka_unit_test(test_hub_ends_resting_ones),
         cmocka_unit_test(test_one_outlives_its_hub),
         HUB_TEST(test_many_rest_without_stacks),
