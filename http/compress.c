@@ -9,6 +9,7 @@
 #include "coding.h"
 #include "exchange.h"
 #include "fields.h"
+#include "hook.h"
 #include "text.h"
 
 #include <cress/negotiate.h>
@@ -313,7 +314,7 @@ static int take_turns(struct compress *c, cress_response *res, size_t taken)
     if (c->turn < SLICE)
         return 0;
     c->turn = 0;
-    return exchange_yield(exchange_of_response(res));
+    return hooks_may_not_wait(res) ? 0 : exchange_yield(exchange_of_response(res));
 }
 
 static int take(struct compress *c, cress_response *res, const char *data, size_t len)

@@ -309,6 +309,11 @@ bool hooks_are_running(const cress_response *res)
     return res->hooks && res->hooks->running;
 }
 
+bool hooks_may_not_wait(const cress_response *res)
+{
+    return res->hooks && res->hooks->may_not_wait;
+}
+
 cress_hook *hooks_innermost(const cress_response *res)
 {
     return res->hooks ? res->hooks->first : NULL;

@@ -24,6 +24,8 @@ bool hooks_hide_length(const cress_response *res);
 void hooks_take_length(cress_response *res);
 /* Is this called from a hook? */
 bool hooks_are_running(const cress_response *res);
+/* And because the handler is about to wait: nothing here may, or let others run. */
+bool hooks_may_not_wait(const cress_response *res);
 /* The one that was put on last; NULL: there is none. */
 cress_hook *hooks_innermost(const cress_response *res);
 

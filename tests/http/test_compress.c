@@ -4,6 +4,8 @@
 
 #include <cress/compress.h>
 #include <cress/event.h>
+#include <cress/hook.h>
+#include <cress/middleware.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -726,6 +728,64 @@ static int finish(void **state)
     return 0;
 }
 
+/* ---- behind a hook that holds everything back ------------------------------------------------ */
+
+struct holder {
+    cress_hook hook;
+    size_t held;
+};
+
+static int hold(cress_hook *hook, cress_response *res, const void *data, size_t len)
+{
+    (void)res, (void)data;
+    ((struct holder *)(void *)hook)->held += len;
+    return 0;
+}
+
+static int let_go(cress_hook *hook, cress_response *res)
+{
+    static const char piece[3000] = { 0 };
+    struct holder *h = (struct holder *)(void *)hook;
+
+    for (; h->held > 0; h->held -= sizeof piece)
+        if (cress_hook_pass(hook, res, piece, sizeof piece) < 0)
+            return -1;
+    return 0;
+}
+
+static void *set_event(void *arg)
+{
+    cress_event_set(arg);
+    return NULL;
+}
+
+static int hold_and_wait(cress_environ *env, cress_response *res, void *self)
+{
+    static const char body[3000 * 20];
+    struct holder *h = cress_environ_alloc(env, sizeof *h);
+    cress_event ready = { 0 };
+
+    (void)self;
+    *h = (struct holder){ .hook = { .write = hold, .flush = let_go, .end = let_go } };
+    assert_ok(cress_response_add_hook(res, &h->hook));
+    assert_ok(cress_start_response(res, 200, CRESS_HEADERS({ "Content-Type", "text/plain" })));
+    assert_ok(cress_response_write(res, body, sizeof body));
+    spawn(set_event, &ready);
+    assert_ok(cress_event_wait(&ready, 5));
+    return 0;
+}
+
+/* What goes through as the handler begins to wait lets nobody run: whom it waits for would wake it
+ * too early. */
+static void test_no_turn_before_a_wait(void)
+{
+    static const cress_layer layers[] = { { cress_compress, NULL },
+                                          { hold_and_wait, NULL },
+                                          { 0 } };
+
+    wire_serve(GET, cress_chain, (void *)(uintptr_t)layers);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -749,6 +809,7 @@ int main(void)
         HUB_TEST(test_compressors_are_used_again),
         HUB_TEST(test_other_codings),
         HUB_TEST(test_no_memory),
+        HUB_TEST(test_no_turn_before_a_wait),
     };
 
     make_texts();
