@@ -1,8 +1,8 @@
 /* The floor with TLS: limit.c's loop with OpenSSL in it, and nothing of HTTP.
  *
  * One recv holds a whole record (read_ahead), one SSL_read is one request, one SSL_write
- * one answer. The rest is as OpenSSL has it by default, with its two session tickets after a
- * handshake.
+ * one answer. Of OpenSSL's three suites it takes the one that costs least; the rest is as OpenSSL
+ * has it by default, with its two session tickets after a handshake.
  *
  *     limit_tls PORT CERTIFICATE KEY [close]
  *

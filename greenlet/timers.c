@@ -1,6 +1,7 @@
 /* Which deadlines stand in the line, and which go to the heap. See timers.h. */
 #include "hub.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -97,6 +98,7 @@ void timers_add(struct timers *timers, struct cress_greenlet *g, cress_seconds d
     struct line *line = &timers->line;
     struct timer timer = { deadline, ++timers->last_order, g };
 
+    assert(g->timer == TIMER_NONE);
     if (goes_last(timers, deadline) && has_room(line)) {
         struct timer *last = at(line, line->count++);
         g->timer = HEAP_PLACES + (uint32_t)(last - line->entries);
