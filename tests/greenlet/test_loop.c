@@ -354,6 +354,16 @@ static void test_number_means_its_file_again(void **state)
     close(ends[1]);
 }
 
+/* fd's number is another file's from now on, a counter's; where the file lives on. */
+static int pass_on_number(int fd)
+{
+    int copy = dup(fd);
+
+    close(fd);
+    assert_int_equal(eventfd(0, EFD_CLOEXEC), fd);
+    return copy;
+}
+
 /* The same, and the one in between lives on as well: what happens to it is nobody's business. */
 static void test_number_that_two_files_had(void **state)
 {
@@ -366,10 +376,8 @@ static void test_number_that_two_files_had(void **state)
     start(&w, "first", fd, LOOP_READ);
     loop_look(&loop, 0);
     loop_stop(&loop, &w.io);
-    copy = dup(fd);
-    close(fd);
-    between = eventfd(0, EFD_CLOEXEC);
-    assert_int_equal(between, fd);
+    copy = pass_on_number(fd);
+    between = fd;
     start(&w, "between", between, LOOP_READ);
     loop_look(&loop, 0);
     loop_stop(&loop, &w.io);
@@ -400,10 +408,8 @@ static void test_file_that_outlives_its_number(void **state)
     start(&other, "other", elsewhere, LOOP_READ);
     loop_look(&loop, 0);
     loop_stop(&loop, &w.io);
-    copy = dup(fd);
-    close(fd);
-    quiet = eventfd(0, EFD_CLOEXEC);
-    assert_int_equal(quiet, fd);
+    copy = pass_on_number(fd);
+    quiet = fd;
     start(&w, "new", quiet, LOOP_READ);
     loop_look(&loop, 0);
     assert_ok(eventfd_write(copy, 1));

@@ -242,14 +242,6 @@ static void *touch_and_yield(void *arg)
     return arg;
 }
 
-static size_t stacks_in_use(void)
-{
-    cress_hub_stats stats;
-
-    cress_get_hub_stats(&stats);
-    return stats.stacks - stats.stacks_cached;
-}
-
 static size_t stacks_mapped(void)
 {
     cress_hub_stats stats;

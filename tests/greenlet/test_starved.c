@@ -23,14 +23,6 @@ void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off
     return MAP_FAILED;
 }
 
-static size_t stacks_in_use(void)
-{
-    cress_hub_stats stats;
-
-    cress_get_hub_stats(&stats);
-    return stats.stacks - stats.stacks_cached;
-}
-
 static cress_event go;
 static size_t gone;
 
@@ -111,13 +103,18 @@ static void *starve(void *arg)
     return arg;
 }
 
+static void check_within_time(cress_fn *fn)
+{
+    alarm(30); /* a hub that is busy would be for ever */
+    assert_ok(run_virtual(fn, NULL));
+    alarm(0);
+}
+
 /* Greenlets for which there is no stack wait for one, and nothing is busy meanwhile. */
 static void test_without_stacks(void **state)
 {
     (void)state;
-    alarm(30); /* a hub that is busy would be for ever */
-    assert_ok(run_virtual(starve, NULL));
-    alarm(0);
+    check_within_time(starve);
 }
 
 /* In a hub whose stacks are all taken: spawned while memory could be had, they find none. */
@@ -225,9 +222,7 @@ static void *starve_one_with_input(void *arg)
 static void test_input_that_waits_for_a_stack(void **state)
 {
     (void)state;
-    alarm(30); /* a hub that is busy would be for ever */
-    assert_ok(run_virtual(starve_one_with_input, NULL));
-    alarm(0);
+    check_within_time(starve_one_with_input);
 }
 
 int main(void)

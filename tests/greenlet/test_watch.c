@@ -53,14 +53,6 @@ static void drain(void)
     assert_true(recv(ends[0], bytes, sizeof bytes, MSG_DONTWAIT) > 0);
 }
 
-static size_t stacks_in_use(void)
-{
-    cress_hub_stats stats;
-
-    cress_get_hub_stats(&stats);
-    return stats.stacks - stats.stacks_cached;
-}
-
 /* Time for descriptors to be looked at. */
 static void look_around(void)
 {

@@ -97,6 +97,14 @@ void assert_misuse(cress_fn *fn, const char *text)
                  said);
 }
 
+size_t stacks_in_use(void)
+{
+    cress_hub_stats stats;
+
+    cress_get_hub_stats(&stats);
+    return stats.stacks - stats.stacks_cached;
+}
+
 void spawn(cress_fn *fn, void *arg)
 {
     cress_greenlet *g = cress_spawn(fn, arg);

@@ -59,6 +59,9 @@ void check_trace(const char *expected, const char *file, int line);
  * process where misuse stops the program. It does so, saying `text`. */
 void assert_misuse(cress_fn *fn, const char *text);
 
+/* Greenlets of this hub that stand on a stack. */
+size_t stacks_in_use(void);
+
 /* Spawns and drops the reference. */
 void spawn(cress_fn *fn, void *arg);
 /* Lets all that is ready run, and what that makes ready in turn. */
